@@ -1,0 +1,4 @@
+//! Ottla: a Kafka wire-protocol compatible broker.
+
+pub mod store;
+pub mod types;

@@ -1,0 +1,238 @@
+//! The partition store: keeps runs of record batches and the state that changes together with them, and finds them again after any crash.
+//!
+//! A store knows runs, offsets and rows; it never looks into a record batch. It is the only room that touches RocksDB and record files.
+//!
+//! ```text
+//!             log start offset                       end offset
+//!                    |                                   |
+//!   [run 0..9] [run 10..11] [run 12..40] [run 41..41] ...|
+//!      dead       live: served whole, even where the start offset lies inside the run
+//! ```
+
+use bytes::Bytes;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::types::{LeaderEpoch, TopicIdPartition};
+
+/// A partition's number within one log directory. Given once, never used again, so a re-created topic cannot see old data.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct LocalId(pub u64);
+
+/// What the store says of a partition that it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionRow {
+    pub local_id: LocalId,
+    pub id: TopicIdPartition,
+    /// First offset that may be read.
+    pub log_start_offset: i64,
+    /// Offset that the next record gets.
+    pub log_end_offset: i64,
+    /// Bytes of live runs, for DescribeLogDirs and retention by size.
+    pub size_bytes: u64,
+}
+
+/// Which table of a partition's state a row belongs to. The byte is part of the stored key: append only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum StateKind {
+    /// Key: producer id; value: epoch and last batches (`log::producers`).
+    Producer = 1,
+    /// Key: leader epoch; value: its start offset (`log::epochs`).
+    LeaderEpoch = 2,
+    /// Key: last offset of an aborted transaction; value: producer and first offset.
+    AbortedTransaction = 3,
+    /// Small things about the partition as a whole that the layer above keeps (its high watermark, say), by a key of its own.
+    Partition = 4,
+}
+
+/// One row of partition state, put (`Some`) or deleted (`None`) together with the write that carries it. Keys are at most 64 bytes and sort as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRow {
+    pub kind: StateKind,
+    pub key: Bytes,
+    pub value: Option<Bytes>,
+}
+
+/// Adjacent record batches for the end of a partition, offsets and leader epoch already in their headers.
+#[derive(Clone, Debug)]
+pub struct Append {
+    pub local_id: LocalId,
+    /// Must be the partition's end offset (what the last accepted write left it at).
+    pub base_offset: i64,
+    pub last_offset: i64,
+    pub leader_epoch: LeaderEpoch,
+    pub max_timestamp_ms: i64,
+    /// One or more whole record batches.
+    pub batches: Bytes,
+    pub state: Vec<StateRow>,
+}
+
+/// A change of the store. All changes of one partition are applied in the order of `submit`, and take effect whole or not at all, also over a crash.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Makes a partition whose `local_id` came from [`RecordStore::allocate`], empty, starting at offset 0.
+    Create {
+        local_id: LocalId,
+        id: TopicIdPartition,
+    },
+    Append(Append),
+    /// Drops every record at `end_offset` and above; a run that spans it must not exist (callers truncate at batch boundaries that are run
+    /// boundaries, or rewrite). When `end_offset` is below the log start offset, both become `end_offset`.
+    Truncate {
+        local_id: LocalId,
+        end_offset: i64,
+        state: Vec<StateRow>,
+    },
+    /// Moves the log start offset up (never down). Runs that end below it are dead.
+    SetLogStart {
+        local_id: LocalId,
+        log_start_offset: i64,
+        state: Vec<StateRow>,
+    },
+    /// Rows alone.
+    State {
+        local_id: LocalId,
+        state: Vec<StateRow>,
+    },
+    /// Removes the partition with its runs and rows.
+    Delete {
+        local_id: LocalId,
+    },
+    /// Nothing itself: with [`Durability::Synced`] it makes every earlier write durable.
+    Barrier,
+}
+
+/// When a write counts as done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// Handed to the operating system or the device: survives the process, not the machine.
+    Written,
+    /// On stable storage, with everything submitted before it: survives power loss.
+    Synced,
+}
+
+/// Called exactly once, on the store's writer thread, in the order of submission: must be short and must not block.
+pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// Where a run lies in its partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunInfo {
+    pub base_offset: i64,
+    pub last_offset: i64,
+    pub max_timestamp_ms: i64,
+    pub length_bytes: u64,
+}
+
+/// A run with its record batches.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub info: RunInfo,
+    /// Each piece holds one or more whole record batches; together they are the run.
+    pub pieces: Vec<Bytes>,
+}
+
+/// Asks for runs, from the one that holds `from_offset` (or, in a gap, the next one).
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRequest {
+    pub local_id: LocalId,
+    pub from_offset: i64,
+    /// Runs whose base offset is at or above this are not returned.
+    pub end_offset: i64,
+    /// Runs are added until their bytes reach this; the first is always returned whole.
+    pub max_bytes: usize,
+}
+
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// How the store fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Writable,
+    /// Appends are refused until there is space again; deletes and start-offset moves go on.
+    LowSpace {
+        free_bytes: u64,
+        needed_bytes: u64,
+    },
+    /// A write or sync failed: nothing more is written until the process starts again.
+    ReadOnly {
+        reason: String,
+    },
+}
+
+/// Bytes of the file system below the log directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    pub total_bytes: u64,
+    pub usable_bytes: u64,
+}
+
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum StoreError {
+    #[error("no partition with local id {0:?} in this store")]
+    UnknownPartition(LocalId),
+    #[error("append at offset {got} to {local_id:?}, whose end offset is {expected}")]
+    OffsetGap { local_id: LocalId, expected: i64, got: i64 },
+    #[error(
+        "the log directory is low on space: {free_bytes} bytes free, {needed_bytes} needed before it takes records again"
+    )]
+    LowSpace { free_bytes: u64, needed_bytes: u64 },
+    #[error("the store is read-only since a write failed ({reason}); find the cause, then restart the broker")]
+    ReadOnly { reason: String },
+    #[error("damaged record data in {file} at byte {position}: {what}")]
+    Damaged { file: String, position: u64, what: String },
+    #[error("reading {file}: {what}")]
+    Io { file: String, what: String },
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// One log directory. `memory::MemoryStore` and `disk::DiskStore` pass the same conformance suite.
+///
+/// Nothing here blocks but where said. Callers bound what they have in flight (the broker's request memory does); the queue itself refuses nothing for length.
+pub trait RecordStore: Send + Sync + 'static {
+    /// Every live partition. Blocking; meant for start.
+    fn partitions(&self) -> Result<Vec<PartitionRow>, StoreError>;
+
+    /// A local id that no partition ever had, durable before it can come again.
+    fn allocate(&self) -> Result<LocalId, StoreError>;
+
+    /// Queues a write. When this returns an error, `done` was not taken and nothing happened; else `done` is called once.
+    fn submit(&self, write: Write, durability: Durability, done: Done) -> Result<(), StoreError>;
+
+    /// As [`Self::submit`] for many writes that go in together; `done` tells the end of all. One `Create` per partition of a topic of thousands goes this way.
+    fn submit_all(&self, writes: Vec<Write>, durability: Durability, done: Done) -> Result<(), StoreError>;
+
+    /// The runs asked for if all of them are in memory, without waiting. `None` sends the caller to [`Self::read`]. An empty vector says that there is no run in the range.
+    fn read_cached(&self, request: &ReadRequest) -> Option<Vec<Run>>;
+
+    /// The runs asked for, checked against their checksums, from the store's own IO threads.
+    fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>>;
+
+    /// The first run at or after `from_offset` whose largest timestamp is at least `timestamp_ms`.
+    fn find_timestamp(
+        &self,
+        local_id: LocalId,
+        timestamp_ms: i64,
+        from_offset: i64,
+    ) -> BoxFuture<Result<Option<RunInfo>, StoreError>>;
+
+    /// The live run with the largest timestamp (the earliest, among equals).
+    fn max_timestamp(&self, local_id: LocalId) -> BoxFuture<Result<Option<RunInfo>, StoreError>>;
+
+    /// Rows of one kind, in key order, as the last applied write left them. Blocking for as long as an index read takes.
+    fn state(&self, local_id: LocalId, kind: StateKind) -> Result<Vec<(Bytes, Bytes)>, StoreError>;
+
+    /// As [`PartitionRow::size_bytes`], now. Zero for an unknown partition.
+    fn size_bytes(&self, local_id: LocalId) -> u64;
+
+    fn health(&self) -> Health;
+
+    fn space(&self) -> Result<Space, StoreError>;
+
+    /// The folder, for DescribeLogDirs.
+    fn path(&self) -> &std::path::Path;
+
+    /// Finishes what is queued, makes it durable, and leaves a clean-stop mark. Later writes get [`StoreError::Closed`].
+    fn close(&self) -> BoxFuture<Result<(), StoreError>>;
+}

@@ -1,0 +1,13 @@
+//! Limits with a name and a reason. Relations between them are proved at compile time.
+
+/// Bytes of a record batch's header (message format v2), up to and including the record count.
+pub const RECORD_BATCH_HEADER_BYTES: usize = 61;
+
+/// The longest run that the writer makes of adjacent batches: a read from a run's middle reads the whole run, so a run stays near a
+/// consumer's usual fetch size. A single larger append makes a larger run.
+pub const RUN_TARGET_BYTES: usize = 1024 * 1024;
+
+/// Kafka's longest topic name (`Topic.MAX_NAME_LENGTH`).
+pub const TOPIC_NAME_MAX_CHARS: usize = 249;
+
+const _: () = assert!(RUN_TARGET_BYTES > RECORD_BATCH_HEADER_BYTES);

@@ -1,0 +1,8 @@
+//! Small value types and limits that every room shares. No IO, no async, no imports from other rooms.
+
+pub mod id;
+pub mod limits;
+pub mod time;
+
+pub use id::{BrokerId, LeaderEpoch, TopicIdPartition};
+pub use time::{Clock, SystemClock};
