@@ -1,4 +1,5 @@
 //! Ottla: a Kafka wire-protocol compatible broker.
 
+pub mod api;
 pub mod store;
 pub mod types;

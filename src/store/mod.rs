@@ -77,8 +77,8 @@ pub enum Write {
         id: TopicIdPartition,
     },
     Append(Append),
-    /// Drops every record at `end_offset` and above; a run that spans it must not exist (callers truncate at batch boundaries that are run
-    /// boundaries, or rewrite). When `end_offset` is below the log start offset, both become `end_offset`.
+    /// Drops every record at `end_offset` and above (a batch boundary). A run that spans it stays with its last offset lowered: readers drop the
+    /// batches past [`RunInfo::last_offset`]. When `end_offset` is below the log start offset, both become `end_offset`.
     Truncate {
         local_id: LocalId,
         end_offset: i64,

@@ -1,0 +1,101 @@
+//! What a handler knows of the request besides its body, and what the connection gets back.
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// The client's library, as told in ApiVersions v3 and later (KIP-511).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientSoftware {
+    pub name: Arc<str>,
+    pub version: Arc<str>,
+}
+
+/// One accepted connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Unique while the process lives.
+    pub id: u64,
+    /// Name of the listener that accepted it, as in `listeners` (upper case).
+    pub listener: Arc<str>,
+    pub client_address: SocketAddr,
+    /// The address that the client reached: what it is told where no advertised listener is set.
+    pub local_address: SocketAddr,
+    software: RwLock<Option<ClientSoftware>>,
+}
+
+impl Connection {
+    pub fn new(id: u64, listener: Arc<str>, client_address: SocketAddr, local_address: SocketAddr) -> Self {
+        Self { id, listener, client_address, local_address, software: RwLock::new(None) }
+    }
+
+    pub fn software(&self) -> Option<ClientSoftware> {
+        self.software.read().clone()
+    }
+
+    pub fn set_software(&self, software: ClientSoftware) {
+        *self.software.write() = Some(software);
+    }
+}
+
+/// One request's header and connection.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    pub connection: Arc<Connection>,
+    pub api_key: i16,
+    pub api_version: i16,
+    pub correlation_id: i32,
+    /// Empty when the client gave none.
+    pub client_id: Arc<str>,
+}
+
+/// A reply's bytes after the length prefix: header and body, as slices to be written one after the other.
+#[derive(Debug, Default)]
+pub struct Reply {
+    pub pieces: Vec<Bytes>,
+}
+
+impl Reply {
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Why a connection is ended instead of a request being answered.
+#[derive(Debug, Error)]
+pub enum CloseReason {
+    #[error("the request does not parse: {0}")]
+    Malformed(String),
+    #[error("API key {api_key} version {api_version} is not supported")]
+    UnsupportedVersion { api_key: i16, api_version: i16 },
+    /// Kafka closes the connection when a produce with acks=0 fails: it has no other way to tell.
+    #[error("a produce request with acks=0 failed: {0}")]
+    UnacknowledgedProduceFailed(String),
+    #[error("the request handler failed: {0}")]
+    Internal(String),
+}
+
+/// What becomes of a request: a reply, no reply (acks=0), or the connection's end.
+pub type Outcome = Result<Option<Reply>, CloseReason>;
+
+/// A request that has begun. The future's first poll is the request's first stage (a produce appends in it), so connections poll in the order of arrival.
+pub struct Begun {
+    pub outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    /// Whether the connection may begin its next request before this one has its outcome. Kafka never does; produce gains from it and keeps its meaning,
+    /// because appends happen in the first stage.
+    pub overlaps: bool,
+}
+
+/// Takes whole frames (without the length prefix) from connections. The broker's dispatcher is one; tests of `net` have their own.
+pub trait Dispatch: Send + Sync + 'static {
+    /// Never blocks and never panics; bad bytes come out as a [`CloseReason`].
+    fn begin(&self, connection: &Arc<Connection>, frame: bytes::BytesMut) -> Begun;
+}
