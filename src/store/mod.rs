@@ -9,6 +9,12 @@
 //!      dead       live: served whole, even where the start offset lies inside the run
 //! ```
 
+mod ends;
+pub mod memory;
+
+#[cfg(test)]
+mod conformance;
+
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -46,7 +52,11 @@ pub enum StateKind {
     Partition = 4,
 }
 
-/// One row of partition state, put (`Some`) or deleted (`None`) together with the write that carries it. Keys are at most 64 bytes and sort as bytes.
+/// Longest key of a [`StateRow`].
+pub const STATE_KEY_MAX_BYTES: usize = 64;
+
+/// One row of partition state, put (`Some`) or deleted (`None`) together with the write that carries it. Keys are at most
+/// [`STATE_KEY_MAX_BYTES`] and sort as bytes. Of several rows with one key in a write the last one counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateRow {
     pub kind: StateKind,
@@ -68,7 +78,8 @@ pub struct Append {
     pub state: Vec<StateRow>,
 }
 
-/// A change of the store. All changes of one partition are applied in the order of `submit`, and take effect whole or not at all, also over a crash.
+/// A change of the store. It is checked against the writes accepted before it when it is submitted, so a wrong one is refused there, and an accepted one
+/// fails only when the store turns read-only, with everything behind it. All changes of one partition are applied in the order of `submit`, and take effect whole or not at all, also over a crash.
 #[derive(Clone, Debug)]
 pub enum Write {
     /// Makes a partition whose `local_id` came from [`RecordStore::allocate`], empty, starting at offset 0.
@@ -77,14 +88,15 @@ pub enum Write {
         id: TopicIdPartition,
     },
     Append(Append),
-    /// Drops every record at `end_offset` and above (a batch boundary). A run that spans it stays with its last offset lowered: readers drop the
+    /// Drops every record at `end_offset` and above (a batch boundary); at or above the end offset nothing is dropped. A run that spans it stays with its last offset lowered: readers drop the
     /// batches past [`RunInfo::last_offset`]. When `end_offset` is below the log start offset, both become `end_offset`.
     Truncate {
         local_id: LocalId,
         end_offset: i64,
         state: Vec<StateRow>,
     },
-    /// Moves the log start offset up (never down). Runs that end below it are dead.
+    /// Moves the log start offset up (never down). Runs that end below it are dead. Above the end offset, the end goes along: the partition is then
+    /// empty at that offset (what a follower does that starts over from its leader's log start offset).
     SetLogStart {
         local_id: LocalId,
         log_start_offset: i64,
@@ -171,6 +183,10 @@ pub struct Space {
 pub enum StoreError {
     #[error("no partition with local id {0:?} in this store")]
     UnknownPartition(LocalId),
+    #[error("{0:?} is a partition of this store already")]
+    PartitionExists(LocalId),
+    #[error("refused for {local_id:?}: {what}")]
+    Refused { local_id: LocalId, what: String },
     #[error("append at offset {got} to {local_id:?}, whose end offset is {expected}")]
     OffsetGap { local_id: LocalId, expected: i64, got: i64 },
     #[error(
@@ -217,7 +233,7 @@ pub trait RecordStore: Send + Sync + 'static {
         from_offset: i64,
     ) -> BoxFuture<Result<Option<RunInfo>, StoreError>>;
 
-    /// The live run with the largest timestamp (the earliest, among equals).
+    /// The live run with the largest timestamp (the earliest, among equals). A run that was truncated inside keeps the timestamp of its whole.
     fn max_timestamp(&self, local_id: LocalId) -> BoxFuture<Result<Option<RunInfo>, StoreError>>;
 
     /// Rows of one kind, in key order, as the last applied write left them. Blocking for as long as an index read takes.
