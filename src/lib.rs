@@ -1,5 +1,6 @@
 //! Ottla: a Kafka wire-protocol compatible broker.
 
 pub mod api;
+pub mod protocol;
 pub mod store;
 pub mod types;
