@@ -1,5 +1,7 @@
 //! Ottla: a Kafka wire-protocol compatible broker.
 
 pub mod api;
+pub mod cli;
+pub mod config;
 pub mod store;
 pub mod types;
