@@ -1,6 +1,8 @@
 //! Ottla: a Kafka wire-protocol compatible broker.
 
 pub mod api;
+pub mod cli;
+pub mod config;
 pub mod protocol;
 pub mod store;
 pub mod types;

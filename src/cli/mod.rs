@@ -1,0 +1,206 @@
+//! The command line: turns arguments, file and environment into a checked configuration, and an outcome into an exit code.
+//!
+//! Starts nothing itself: what serves is given to [`run`] by `main`, so that nothing here imports the rooms above.
+
+mod data_folder;
+
+use crate::config::{BrokerConfig, ConfigError, Origin, Settings, docs};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Exit code when serving or writing failed.
+const FAILED: u8 = 1;
+/// Exit code when the arguments or the configuration are wrong: nothing was started.
+const REFUSED: u8 = 2;
+
+const AFTER_HELP: &str = "\
+Without a command, Ottla serves: `ottla` alone is a broker on port 9092 with its data in your data folder.
+
+Settings come from, weakest first: Ottla's presets, the properties file, KAFKA_* variables of the
+environment (KAFKA_NUM_PARTITIONS is num.partitions), --override. Names are those of Apache Kafka.
+`ottla config-docs` prints them all.
+
+Exit codes: 0 ended in good order, 1 failed, 2 wrong arguments or configuration.";
+
+/// A broker for Apache Kafka's clients, in one program.
+#[derive(Parser, Debug)]
+#[command(name = "ottla", version, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// So that `ottla --override num.partitions=3` serves, too.
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Start a broker and keep it running until SIGTERM or Ctrl-C.
+    Serve(Serve),
+    /// Print every configuration key as Markdown: type, preset, allowed values, meaning.
+    ConfigDocs,
+}
+
+#[derive(Args, Debug)]
+struct Serve {
+    /// A properties file, as kafka-server-start takes it.
+    #[arg(value_name = "server.properties")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Args, Debug, Default)]
+struct Overrides {
+    /// Set one configuration key; stronger than file and environment. May be given many times.
+    #[arg(long = "override", value_name = "key=value")]
+    overrides: Vec<String>,
+}
+
+/// Reads the process's arguments and environment, does what they say, and gives the exit code. `serve` runs a node until it ends.
+pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and version come this way too, and clap knows which is which.
+        Err(told) => {
+            let code = if told.use_stderr() { REFUSED } else { 0 };
+            return match told.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::from(FAILED),
+            };
+        }
+    };
+    let (file, overrides) = match arguments.command {
+        Some(Command::ConfigDocs) => return print_docs(),
+        Some(Command::Serve(given)) => {
+            (given.file, [arguments.overrides.overrides, given.overrides.overrides].concat())
+        }
+        None => (None, arguments.overrides.overrides),
+    };
+    // Variables that are not Unicode are no settings.
+    let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let environment: Vec<_> = std::env::vars_os().filter_map(unicode).collect();
+    let config = match configuration(file, environment, &overrides) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("ottla: {error}");
+            return ExitCode::from(REFUSED);
+        }
+    };
+    match serve(Arc::new(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ottla: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Puts the sources together, weakest first, and checks the whole.
+fn configuration(
+    file: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+    overrides: &[String],
+) -> Result<BrokerConfig, ConfigError> {
+    let mut settings = Settings::default();
+    let data_folder = data_folder::of(&environment);
+    if let Some(path) = file {
+        settings.load_file(&path)?;
+    }
+    settings.load_environment(environment);
+    for given in overrides {
+        settings.apply_override(given)?;
+    }
+    if !settings.contains("log.dirs") && !settings.contains("log.dir") {
+        match data_folder {
+            Some(folder) => settings.set("log.dirs", folder.to_string_lossy(), Origin::Ottla),
+            None => {
+                let said = "there is no home folder to put data in: set log.dirs, as in --override log.dirs=/data";
+                return Err(ConfigError::Relation(said.into()));
+            }
+        }
+    }
+    BrokerConfig::new(settings)
+}
+
+fn print_docs() -> ExitCode {
+    use std::io::Write;
+    match std::io::stdout().write_all(docs::markdown().as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ottla: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn takes_what_kafka_server_start_takes() {
+        let given = ["ottla", "serve", "server.properties", "--override", "a=b", "--override", "c=d=e"];
+        let parsed = Arguments::try_parse_from(given).unwrap();
+        let Some(Command::Serve(serve)) = parsed.command else { panic!("not serve") };
+        assert_eq!(serve.file, Some(PathBuf::from("server.properties")));
+        assert_eq!(serve.overrides.overrides, ["a=b", "c=d=e"]);
+        let alone = Arguments::try_parse_from(["ottla", "--override", "a=b"]).unwrap();
+        assert!(alone.command.is_none() && alone.overrides.overrides == ["a=b"]);
+        assert!(Arguments::try_parse_from(["ottla", "serv"]).is_err());
+    }
+
+    #[test]
+    fn nothing_said_is_a_broker_on_9092_with_data_in_the_data_folder() {
+        let config = configuration(None, variables(&[("HOME", "/home/ann")]), &[]).unwrap();
+        assert_eq!(config.log_dirs(), [PathBuf::from("/home/ann/.local/share/ottla")]);
+        assert_eq!(config.listeners.broker.len(), 1);
+        assert_eq!(config.listeners.broker[0].bind.port, 9092);
+        assert_eq!(config.listeners.broker[0].advertised, None);
+        assert!(config.is_broker() && config.is_controller());
+        assert_eq!(config.node_id, 1);
+    }
+
+    #[test]
+    fn sources_have_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.properties");
+        std::fs::write(&path, "num.partitions=2\nlog.dirs=/a,/b\nfetch.max.bytes=2048\nnode.id=3\n").unwrap();
+        let environment =
+            variables(&[("KAFKA_NUM_PARTITIONS", "4"), ("KAFKA_FETCH_MAX_BYTES", "4096"), ("CLUSTER_ID", "x")]);
+        let config = configuration(Some(path), environment, &["num.partitions=5".into()]).unwrap();
+        assert_eq!((config.num_partitions, config.fetch_max_bytes, config.node_id), (5, 4096, 3));
+        assert_eq!(config.log_dirs(), [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!(config.cluster_id(), Some("x"));
+    }
+
+    #[test]
+    fn without_a_home_a_data_folder_must_be_named() {
+        let error = configuration(None, Vec::new(), &[]).unwrap_err();
+        assert!(error.to_string().contains("log.dirs"), "{error}");
+        assert!(configuration(None, Vec::new(), &["log.dirs=/data".into()]).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_name_and_what_is_allowed() {
+        let error = configuration(None, variables(&[("HOME", "/h")]), &["num.partitions=none".into()]).unwrap_err();
+        assert_eq!(error.to_string(), "Invalid value none for configuration num.partitions: Not a number of type INT");
+        let error = configuration(None, variables(&[("HOME", "/h")]), &["num.partitions=0".into()]).unwrap_err();
+        assert_eq!(error.to_string(), "Invalid value 0 for configuration num.partitions: Value must be at least 1");
+    }
+}

@@ -1,0 +1,23 @@
+//! Keys that Kafka does not have. Holds rows only.
+
+use crate::config::key::row::*;
+use crate::config::key::{ConfigKey, keys};
+
+pub(super) const OTTLA: &[ConfigKey] = keys! {
+    "metrics.address", String, Is(":9404"), Valid::HttpAddress, Medium, ReadOnly, Works:
+        "Where /metrics, /healthz and /ready are served over HTTP, as host:port or :port. Empty for nowhere.";
+    "ottla.record.validation", String, Is("headers"), OneOf(&["headers", "full"]), Medium, ReadOnly, Works:
+        "How closely produced batches are looked at: headers checks each batch's header and checksum and walks uncompressed records, full opens compressed batches too.";
+    "ottla.store.direct.io", Boolean, Is("true"), Any, Low, ReadOnly, Works:
+        "Whether record files are written past the page cache, where the file system can.";
+    "ottla.store.index.memory.bytes", Long, Is("16777216"), AtLeast(1_048_576.0), Medium, ReadOnly, Works:
+        "Memory for the index: its write buffers and the blocks that it has read.";
+    "ottla.store.read.memory.bytes", Long, Is("67108864"), AtLeast(1_048_576.0), Medium, ReadOnly, Works:
+        "Memory for records that are being read from disk; further reads wait.";
+    "ottla.store.record.file.bytes", Int, Is("268435456"), AtLeast(16_777_216.0), Low, ReadOnly, Works:
+        "Size of a record file. Recovery after a crash reads about one.";
+    "ottla.store.tail.memory.bytes", Long, Is("-1"), AtLeast(-1.0), Medium, ReadOnly, Works:
+        "Memory for the newest records of each partition, from which consumers that keep up are served. -1 takes a share of the machine's memory.";
+    "ottla.sync.single.replica", Boolean, Is("true"), Any, High, ReadOnly, Works:
+        "Whether an acks=all write to a partition with one replica is on stable storage before it is acknowledged. Turned off, a power failure can take the last acknowledged writes; the end of the process cannot.";
+};
