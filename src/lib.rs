@@ -3,6 +3,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod log;
 pub mod protocol;
 pub mod store;
 pub mod types;

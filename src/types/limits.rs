@@ -7,6 +7,9 @@ pub const RECORD_BATCH_HEADER_BYTES: usize = 61;
 /// consumer's usual fetch size. A single larger append makes a larger run.
 pub const RUN_TARGET_BYTES: usize = 1024 * 1024;
 
+/// What a compressed batch may open to: a bound against compression bombs, above anything that `max.message.bytes` lets producers make in earnest.
+pub const DECOMPRESSED_BATCH_MAX_BYTES: usize = 256 * 1024 * 1024;
+
 /// Kafka's longest topic name (`Topic.MAX_NAME_LENGTH`).
 pub const TOPIC_NAME_MAX_CHARS: usize = 249;
 

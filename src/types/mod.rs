@@ -3,6 +3,7 @@
 pub mod id;
 pub mod limits;
 pub mod time;
+pub mod topic_name;
 
 pub use id::{BrokerId, LeaderEpoch, TopicIdPartition};
 pub use time::{Clock, SystemClock};

@@ -1,0 +1,198 @@
+//! Reading a partition's log: which whole batches a fetch gets.
+//!
+//! The store answers with runs, which may begin before the offset asked for; here they are cut to whole batches, never to records: clients skip what lies below their offset.
+
+use bytes::Bytes;
+
+use super::partition_log::{LogError, PartitionLog};
+use crate::protocol::record_batch::{BatchHeader, BatchView, Batches};
+use crate::protocol::records::{self, TimestampOffset};
+use crate::store::{ReadRequest, Run};
+use crate::types::limits::DECOMPRESSED_BATCH_MAX_BYTES;
+
+/// What to read.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRange {
+    pub from_offset: i64,
+    /// Nothing at or above this is returned (the high watermark, the last stable offset or the end offset).
+    pub end_offset: i64,
+    /// Whole batches are added while they fit.
+    pub max_bytes: usize,
+    /// Whether the first batch is returned even when it does not fit.
+    pub at_least_one: bool,
+}
+
+/// Whole batches, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    pub pieces: Vec<Bytes>,
+    pub bytes: usize,
+}
+
+impl PartitionLog {
+    /// Reads what is in memory. `None` sends the caller to [`Self::read`].
+    pub fn try_read(&self, range: &ReadRange) -> Option<Result<Records, LogError>> {
+        if let Err(error) = self.check_range(range) {
+            return Some(Err(error));
+        }
+        if range.from_offset >= range.end_offset {
+            return Some(Ok(Records::default()));
+        }
+        let runs = self.store().read_cached(&self.request(range))?;
+        Some(self.select(&runs, range))
+    }
+
+    /// Reads from memory or disk.
+    pub async fn read(&self, range: &ReadRange) -> Result<Records, LogError> {
+        if let Some(done) = self.try_read(range) {
+            return done;
+        }
+        let runs = self.store().read(self.request(range)).await?;
+        self.select(&runs, range)
+    }
+
+    /// The first record at or after `timestamp_ms`, among those below `end_offset`.
+    pub async fn offset_for_timestamp(
+        &self,
+        timestamp_ms: i64,
+        end_offset: i64,
+    ) -> Result<Option<TimestampOffset>, LogError> {
+        let mut from_offset = self.start_offset();
+        while let Some(run) = self.store().find_timestamp(self.local_id(), timestamp_ms, from_offset).await? {
+            if run.base_offset >= end_offset {
+                return Ok(None);
+            }
+            for piece in self.whole_run(run.base_offset, run.last_offset + 1).await? {
+                for batch in Batches::new(&piece) {
+                    let batch = batch.map_err(|e| self.damaged(run.base_offset, &e))?;
+                    if batch.header.max_timestamp_ms < timestamp_ms {
+                        continue;
+                    }
+                    let found = records::first_at_or_after(
+                        &batch,
+                        timestamp_ms,
+                        self.start_offset(),
+                        DECOMPRESSED_BATCH_MAX_BYTES,
+                    )
+                    .map_err(|e| self.damaged(batch.header.base_offset, &e))?;
+                    if let Some(found) = found {
+                        return Ok((found.offset < end_offset).then_some(found));
+                    }
+                }
+            }
+            from_offset = run.last_offset + 1;
+        }
+        Ok(None)
+    }
+
+    /// The record with the largest timestamp (the earliest of them), for ListOffsets' -3 (KIP-734).
+    pub async fn offset_of_max_timestamp(&self) -> Result<Option<TimestampOffset>, LogError> {
+        let Some(run) = self.store().max_timestamp(self.local_id()).await? else { return Ok(None) };
+        let mut best: Option<TimestampOffset> = None;
+        for piece in self.whole_run(run.base_offset, run.last_offset + 1).await? {
+            for batch in Batches::new(&piece) {
+                let batch = batch.map_err(|e| self.damaged(run.base_offset, &e))?;
+                if best.is_some_and(|best| best.timestamp_ms >= batch.header.max_timestamp_ms) {
+                    continue;
+                }
+                let found = records::first_at_or_after(
+                    &batch,
+                    batch.header.max_timestamp_ms,
+                    self.start_offset(),
+                    DECOMPRESSED_BATCH_MAX_BYTES,
+                )
+                .map_err(|e| self.damaged(batch.header.base_offset, &e))?;
+                best = found.or(best);
+            }
+        }
+        Ok(best)
+    }
+
+    async fn whole_run(&self, base_offset: i64, end_offset: i64) -> Result<Vec<Bytes>, LogError> {
+        let request = ReadRequest { local_id: self.local_id(), from_offset: base_offset, end_offset, max_bytes: 1 };
+        let runs = match self.store().read_cached(&request) {
+            Some(runs) => runs,
+            None => self.store().read(request).await?,
+        };
+        Ok(runs.into_iter().take(1).flat_map(|run| run.pieces).collect())
+    }
+
+    fn check_range(&self, range: &ReadRange) -> Result<(), LogError> {
+        let (start, end) = (self.start_offset(), self.end_offset());
+        if range.from_offset < start || range.from_offset > end {
+            return Err(LogError::OffsetOutOfRange { offset: range.from_offset, start, end });
+        }
+        Ok(())
+    }
+
+    fn request(&self, range: &ReadRange) -> ReadRequest {
+        ReadRequest {
+            local_id: self.local_id(),
+            from_offset: range.from_offset,
+            end_offset: range.end_offset,
+            max_bytes: range.max_bytes,
+        }
+    }
+
+    fn select(&self, runs: &[Run], range: &ReadRange) -> Result<Records, LogError> {
+        let mut selected = Records::default();
+        for run in runs {
+            for piece in &run.pieces {
+                let cut = cut_piece(piece, run.info.last_offset, range, &selected)
+                    .map_err(|e| self.damaged(run.info.base_offset, &e))?;
+                if let Some((from, to)) = cut.range {
+                    selected.bytes += to - from;
+                    selected.pieces.push(piece.slice(from..to));
+                }
+                if cut.full {
+                    return Ok(selected);
+                }
+            }
+        }
+        Ok(selected)
+    }
+
+    fn damaged(&self, offset: i64, error: &dyn std::fmt::Display) -> LogError {
+        LogError::DamagedRecords { id: self.id(), offset, what: error.to_string() }
+    }
+}
+
+struct Cut {
+    /// Byte range of the piece that is wanted.
+    range: Option<(usize, usize)>,
+    /// Whether nothing after it is wanted.
+    full: bool,
+}
+
+/// Finds the whole batches of a piece that a range wants, by their headers alone.
+fn cut_piece(
+    piece: &Bytes,
+    run_last_offset: i64,
+    range: &ReadRange,
+    so_far: &Records,
+) -> Result<Cut, crate::protocol::batch_error::BatchError> {
+    let (mut from, mut to, mut full) = (None, 0, false);
+    let mut position = 0;
+    while position < piece.len() {
+        let rest = piece.get(position..).unwrap_or(&[]);
+        let header: BatchHeader = BatchView::parse(rest)?.header;
+        let size = header.size_bytes();
+        if header.base_offset >= range.end_offset || header.base_offset > run_last_offset {
+            full = header.base_offset >= range.end_offset;
+            break;
+        }
+        if header.last_offset() >= range.from_offset {
+            let start = *from.get_or_insert(position);
+            let total = so_far.bytes + (position - start) + size;
+            let first = so_far.bytes == 0 && position == start;
+            if total > range.max_bytes && !(first && range.at_least_one) {
+                full = true;
+                break;
+            }
+            to = position + size;
+        }
+        position += size;
+    }
+    let range = from.filter(|start| to > *start).map(|start| (start, to));
+    Ok(Cut { range, full })
+}
