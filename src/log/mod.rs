@@ -7,5 +7,7 @@ pub mod epochs;
 pub mod partition_log;
 pub mod producers;
 pub mod read;
+#[cfg(test)]
+mod tests;
 
 pub use partition_log::{Appended, LogError, LogListener, PartitionLog};
