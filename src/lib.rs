@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod log;
 pub mod metrics;
+pub mod net;
 pub mod protocol;
 pub mod store;
 pub mod types;
