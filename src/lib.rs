@@ -4,6 +4,8 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod log;
+pub mod metrics;
+pub mod net;
 pub mod protocol;
 pub mod store;
 pub mod types;

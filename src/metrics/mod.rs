@@ -1,0 +1,10 @@
+//! What Ottla tells Prometheus: one table of names, and a registry that knows no other.
+//!
+//! Never opens a socket (that is `net::http`) and never decides anything by a metric's value.
+
+pub mod process;
+pub mod registry;
+pub mod table;
+
+pub use registry::{Registry, Scrape};
+pub use table::{Kind, Metric};
