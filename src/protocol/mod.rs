@@ -5,9 +5,14 @@
 pub mod batch_builder;
 pub mod batch_error;
 pub mod batch_validation;
+pub mod codec;
 pub mod compression;
+pub mod fetch_response;
+pub mod header;
+pub mod produce_request;
 pub mod record_batch;
 #[cfg(test)]
 mod record_batch_tests;
 pub mod records;
 mod varint;
+pub mod wire;
