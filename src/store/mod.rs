@@ -11,6 +11,7 @@
 
 mod ends;
 pub mod memory;
+pub mod quorum;
 
 #[cfg(test)]
 mod conformance;
