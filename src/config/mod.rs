@@ -18,6 +18,9 @@ pub mod properties;
 pub mod settings;
 pub mod topic;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use broker::{BrokerConfig, RecordValidation, Role};
 pub use listener::{Listener, Listeners, SecurityProtocol};
 pub use settings::{Origin, Settings};
@@ -80,7 +83,7 @@ fn distance(one: &str, other: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+mod unknown_name_tests {
     use super::*;
 
     #[test]
