@@ -7,6 +7,8 @@ pub mod config;
 pub mod log;
 pub mod metrics;
 pub mod net;
+pub mod node;
 pub mod protocol;
+pub mod replica;
 pub mod store;
 pub mod types;

@@ -1,5 +1,72 @@
-//! What each Kafka API means: one file per API, each `pub async fn handle(&Arc<Broker>, &RequestContext, XRequest) -> XResponse`.
+//! What each Kafka API means: one file per API, each `pub async fn handle(&Arc<Broker>, &RequestContext, XRequest) -> XResponse`, and its row in `table`.
 //!
-//! Never touches `store`, sockets or RocksDB. Errors become Kafka's codes in `error_code`.
+//! Never touches sockets, RocksDB or record files. Errors become Kafka's codes in `error_code`.
 
+pub mod advertised;
+pub mod api_versions;
 pub mod context;
+pub mod delete_records;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod dispatch;
+pub mod error_code;
+pub mod fetch;
+pub mod fetch_session;
+pub mod list_offsets;
+pub mod offset_for_leader_epoch;
+pub mod produce;
+pub mod table;
+
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::cluster::Cluster;
+use crate::config::BrokerConfig;
+use crate::replica::ReplicaManager;
+use crate::types::BrokerId;
+use crate::types::time::SharedClock;
+use fetch_session::FetchSessions;
+
+/// What handlers work with. Made by `node`, shared by every request.
+pub struct Broker {
+    /// `node.id`.
+    pub id: BrokerId,
+    config: Arc<ArcSwap<BrokerConfig>>,
+    pub clock: SharedClock,
+    pub cluster: Arc<Cluster>,
+    pub replicas: Arc<ReplicaManager>,
+    pub fetch_sessions: FetchSessions,
+    /// Where each listener really listens, by its name: differs from the configuration where a port is 0.
+    pub bound: HashMap<Arc<str>, SocketAddr>,
+}
+
+/// What a [`Broker`] is made of.
+pub struct BrokerParts {
+    /// Replaced whole when dynamic configuration changes; whoever resolves against it holds it, too.
+    pub config: Arc<ArcSwap<BrokerConfig>>,
+    pub clock: SharedClock,
+    pub cluster: Arc<Cluster>,
+    pub replicas: Arc<ReplicaManager>,
+    pub bound: HashMap<Arc<str>, SocketAddr>,
+}
+
+impl Broker {
+    pub fn new(parts: BrokerParts) -> Self {
+        let BrokerParts { config, clock, cluster, replicas, bound } = parts;
+        let started_with = config.load_full();
+        let slots = usize::try_from(started_with.max_incremental_fetch_session_cache_slots).unwrap_or(0);
+        let (id, fetch_sessions) = (started_with.node_id, FetchSessions::new(slots));
+        Self { id, config, clock, cluster, replicas, fetch_sessions, bound }
+    }
+
+    /// The configuration now: dynamic changes replace it whole.
+    pub fn config(&self) -> Arc<BrokerConfig> {
+        self.config.load_full()
+    }
+
+    pub fn set_config(&self, config: Arc<BrokerConfig>) {
+        self.config.store(config);
+    }
+}

@@ -43,7 +43,10 @@ pub struct FeatureUpdate {
     pub upgrade_type: UpgradeType,
 }
 
-/// Lowest and highest level of each feature that this build supports.
+/// The features that this build has, with their lowest and highest level: those of Kafka 4.3 whose APIs are in the table of APIs.
+pub const SUPPORTED: &[(&str, i16, i16)] = &[(METADATA_VERSION, 7, 30)];
+
+/// Lowest and highest level of each feature that a broker supports.
 pub type SupportedFeatures = BTreeMap<Arc<str>, (i16, i16)>;
 
 /// Takes all updates or none.

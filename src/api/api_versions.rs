@@ -1,0 +1,95 @@
+//! ApiVersions v0-4 (KIP-35, KIP-511, KIP-584): which APIs and versions there are, from the table, and the cluster's features.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::StrBytes;
+use std::sync::Arc;
+
+use super::Broker;
+use super::context::{ClientSoftware, CloseReason, Outcome, Reply, RequestContext};
+use super::table::{self, APIS};
+use crate::cluster::decide::features;
+use crate::protocol::codec;
+
+pub const API_KEY: i16 = ApiKey::ApiVersions as i16;
+
+/// From this version on a client names its software (KIP-511).
+const CLIENT_SOFTWARE_VERSION: i16 = 3;
+/// Below this version clients fail on a feature whose lowest level is 0 (KAFKA-17492).
+const LEVEL_ZERO_VERSION: i16 = 4;
+
+pub async fn handle(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    request: ApiVersionsRequest,
+) -> ApiVersionsResponse {
+    if context.api_version >= CLIENT_SOFTWARE_VERSION {
+        let (name, version) = (&request.client_software_name, &request.client_software_version);
+        if !is_software_word(name) || !is_software_word(version) {
+            return ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code());
+        }
+        let software = ClientSoftware { name: Arc::from(name.as_str()), version: Arc::from(version.as_str()) };
+        tracing::debug!(client = %context.connection.client_address, name = %software.name, version = %software.version, "client software");
+        context.connection.set_software(software);
+    }
+    let image = broker.cluster.image();
+    let supported = features::SUPPORTED.iter().map(|(name, lowest, highest)| {
+        let least = if context.api_version < LEVEL_ZERO_VERSION { (*lowest).max(1) } else { *lowest };
+        SupportedFeatureKey::default()
+            .with_name(StrBytes::from_static_str(name))
+            .with_min_version(least)
+            .with_max_version(*highest)
+    });
+    let finalized = image.features().filter(|(_, level)| *level > 0).map(|(name, level)| {
+        FinalizedFeatureKey::default()
+            .with_name(StrBytes::from_string(name.to_string()))
+            .with_min_version_level(level)
+            .with_max_version_level(level)
+    });
+    ApiVersionsResponse::default()
+        .with_api_keys(APIS.iter().map(api_version).collect())
+        .with_supported_features(supported.collect())
+        .with_finalized_features(finalized.collect())
+        .with_finalized_features_epoch(image.offset())
+}
+
+fn api_version(row: &table::ApiRow) -> ApiVersion {
+    ApiVersion::default()
+        .with_api_key(row.key as i16)
+        .with_min_version(row.min_version)
+        .with_max_version(row.max_version)
+}
+
+/// A version that is not known is answered in v0, so that any client can read which ones are (KIP-511).
+pub fn unsupported_version(context: &RequestContext) -> Outcome {
+    let own = APIS.iter().filter(|row| row.key as i16 == API_KEY).map(api_version).collect();
+    let response =
+        ApiVersionsResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()).with_api_keys(own);
+    codec::encode_reply(API_KEY, 0, context.correlation_id, &response)
+        .map(|bytes| Some(Reply { pieces: vec![bytes] }))
+        .map_err(|error| CloseReason::Internal(error.to_string()))
+}
+
+/// Kafka's pattern for names and versions of client software: letters and digits, with dots and dashes inside.
+fn is_software_word(word: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    edge(word.chars().next())
+        && edge(word.chars().next_back())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_software_word;
+
+    #[test]
+    fn software_words_follow_kafkas_pattern() {
+        for good in ["a", "apache-kafka-java", "4.3.0", "v1-rc.2"] {
+            assert!(is_software_word(good), "{good}");
+        }
+        for bad in ["", "-a", "a.", "a b", "ä", "a_b"] {
+            assert!(!is_software_word(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Fetch v4-18 (KIP-74, KIP-227, KIP-320, KIP-516): reads partitions in turn within the request's limits, and waits for bytes where there are too few.
+
+use bytes::BytesMut;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::FetchRequest;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::context::{CloseReason, Outcome, Reply, RequestContext};
+use super::error_code::{ErrorCode, NONE};
+use super::fetch_session::{Answered, FetchContext, FetchPartition, PartitionName, SessionError, SessionRequest};
+use super::{Broker, advertised, table};
+use crate::cluster::image::MetadataImage;
+use crate::log::LogError;
+use crate::log::read::{ReadRange, Records};
+use crate::protocol::fetch_response::{self, FetchReply, NodeEndpoint, PartitionReply, TopicReply};
+use crate::replica::Partition;
+use crate::replica::partition::ReplicaError;
+use crate::replica::waiters::FetchWaiter;
+
+/// First version that names topics by id (KIP-516).
+const TOPIC_ID_VERSION: i16 = 13;
+/// First version that tells the current leader (KIP-951).
+const CURRENT_LEADER_VERSION: i16 = 16;
+/// Up to this version clients do not know KAFKA_STORAGE_ERROR.
+const NO_STORAGE_ERROR_VERSION: i16 = 5;
+
+/// What a fetch reads with.
+struct Params {
+    min_bytes: usize,
+    max_bytes: usize,
+    max_wait: Duration,
+    read_committed: bool,
+}
+
+/// A partition of the fetch that is there to be read.
+struct Readable {
+    /// Its place in the context's partitions.
+    place: usize,
+    partition: Arc<Partition>,
+}
+
+/// What was read of one partition.
+#[derive(Default)]
+struct Read {
+    error: i16,
+    high_watermark: i64,
+    last_stable_offset: i64,
+    log_start_offset: i64,
+    records: Records,
+    diverging: Option<(i32, i64)>,
+    current_leader: Option<(i32, i32)>,
+}
+
+impl Read {
+    fn failed(error: ResponseError) -> Self {
+        let code = error.code();
+        Self { error: code, high_watermark: -1, last_stable_offset: -1, log_start_offset: -1, ..Self::default() }
+    }
+}
+
+/// The table's handler: this API's reply holds slices of the store.
+pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut) -> Outcome {
+    let request: FetchRequest = table::decode(&context, body)?;
+    let session = SessionRequest {
+        session_id: request.session_id,
+        epoch: request.session_epoch,
+        uses_topic_ids: context.api_version >= TOPIC_ID_VERSION,
+    };
+    let (wanted, forgotten) = names(&request);
+    let fetch = match broker.fetch_sessions.begin(session, wanted, &forgotten) {
+        Ok(fetch) => fetch,
+        Err(error) => {
+            return reply(&context, FetchReply { error_code: session_error(error).code(), ..FetchReply::default() });
+        }
+    };
+    let max_bytes = usize::try_from(request.max_bytes.min(broker.config().fetch_max_bytes)).unwrap_or(0);
+    let params = Params {
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
+        max_bytes,
+        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+        read_committed: request.isolation_level == 1,
+    };
+    let (mut reads, readable) = resolve(&broker, &fetch, session.uses_topic_ids);
+    read_or_wait(&fetch, &readable, &params, &mut reads).await;
+    answer(&broker, &context, &fetch, &params, reads)
+}
+
+fn names(request: &FetchRequest) -> (Vec<FetchPartition>, Vec<PartitionName>) {
+    let mut wanted = Vec::with_capacity(request.topics.iter().map(|topic| topic.partitions.len()).sum());
+    for topic in &request.topics {
+        let name: Arc<str> = Arc::from(topic.topic.as_str());
+        wanted.extend(topic.partitions.iter().map(|partition| FetchPartition {
+            topic_id: topic.topic_id,
+            topic: Arc::clone(&name),
+            partition: partition.partition,
+            fetch_offset: partition.fetch_offset,
+            max_bytes: partition.partition_max_bytes,
+            current_leader_epoch: partition.current_leader_epoch,
+            last_fetched_epoch: partition.last_fetched_epoch,
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in &request.forgotten_topics_data {
+        let name: Arc<str> = Arc::from(topic.topic.as_str());
+        forgotten.extend(topic.partitions.iter().map(|partition| PartitionName {
+            topic_id: topic.topic_id,
+            topic: Arc::clone(&name),
+            partition: *partition,
+        }));
+    }
+    (wanted, forgotten)
+}
+
+/// Finds the partitions. Those that are not there get their error, which does not end the wait of the others (as in Kafka).
+fn resolve(broker: &Arc<Broker>, fetch: &FetchContext, by_id: bool) -> (Vec<Read>, Vec<Readable>) {
+    let image = broker.cluster.image();
+    let mut readable = Vec::with_capacity(fetch.partitions.len());
+    let reads = fetch
+        .partitions
+        .iter()
+        .enumerate()
+        .map(|(place, wanted)| match find(broker, &image, wanted, by_id) {
+            Ok(partition) => {
+                readable.push(Readable { place, partition });
+                Read::default()
+            }
+            Err(error) => Read::failed(error),
+        })
+        .collect();
+    (reads, readable)
+}
+
+fn find(
+    broker: &Arc<Broker>,
+    image: &MetadataImage,
+    wanted: &FetchPartition,
+    by_id: bool,
+) -> Result<Arc<Partition>, ResponseError> {
+    let topic = if by_id {
+        image.topic_by_id(&wanted.topic_id).ok_or(ResponseError::UnknownTopicId)?
+    } else {
+        image.topic(&wanted.topic).ok_or(ResponseError::UnknownTopicOrPartition)?
+    };
+    topic.partition(wanted.partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
+    broker.replicas.partition(topic.id, wanted.partition).ok_or(ResponseError::NotLeaderOrFollower)
+}
+
+async fn read_or_wait(fetch: &FetchContext, readable: &[Readable], params: &Params, reads: &mut [Read]) {
+    if readable.is_empty() {
+        return;
+    }
+    let everything: Vec<usize> = (0..readable.len()).collect();
+    let deadline = Instant::now() + params.max_wait;
+    if read_some(fetch, readable, &everything, params, reads).await || params.max_wait.is_zero() {
+        return;
+    }
+    loop {
+        let waiting = Waiting::begin(readable, params, total_bytes(reads));
+        // Bytes may have come between the read and the registration: whoever grew since is read again.
+        let mut again = grown_since(fetch, readable, params, reads);
+        if again.is_empty() {
+            if tokio::time::timeout_at(deadline, waiting.waiter.enough()).await.is_err() {
+                again = waiting.waiter.take_grown();
+                drop(waiting);
+                read_some(fetch, readable, &again, params, reads).await;
+                return;
+            }
+            again = waiting.waiter.take_grown();
+        }
+        drop(waiting);
+        if read_some(fetch, readable, &again, params, reads).await || Instant::now() >= deadline {
+            return;
+        }
+    }
+}
+
+/// Keeps a fetch registered at its partitions while it lives, however the request ends.
+struct Waiting<'a> {
+    readable: &'a [Readable],
+    waiter: Arc<FetchWaiter>,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(readable: &'a [Readable], params: &Params, have: usize) -> Self {
+        let missing = params.min_bytes.saturating_sub(have).max(1);
+        let waiter = FetchWaiter::new(i64::try_from(missing).unwrap_or(i64::MAX));
+        for (index, one) in readable.iter().enumerate() {
+            one.partition.register_fetch(index, &waiter);
+        }
+        Self { readable, waiter }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        for one in self.readable {
+            one.partition.unregister_fetch(&self.waiter);
+        }
+    }
+}
+
+fn grown_since(fetch: &FetchContext, readable: &[Readable], params: &Params, reads: &[Read]) -> Vec<usize> {
+    let grown = |one: &Readable| {
+        let bound =
+            if params.read_committed { one.partition.last_stable_offset() } else { one.partition.high_watermark() };
+        let known = reads
+            .get(one.place)
+            .map_or(-1, |read| if params.read_committed { read.last_stable_offset } else { read.high_watermark });
+        let left = fetch
+            .partitions
+            .get(one.place)
+            .is_some_and(|w| one.partition.check_leader(w.current_leader_epoch).is_err());
+        bound != known || left
+    };
+    readable.iter().enumerate().filter(|(_, one)| grown(one)).map(|(index, _)| index).collect()
+}
+
+/// Reads the partitions named by `which`. True when the fetch can be answered now: enough bytes, an error, or a diverging epoch.
+async fn read_some(
+    fetch: &FetchContext,
+    readable: &[Readable],
+    which: &[usize],
+    params: &Params,
+    reads: &mut [Read],
+) -> bool {
+    let mut answer_now = false;
+    for one in which.iter().filter_map(|index| readable.get(*index)) {
+        let (Some(wanted), Some(slot)) = (fetch.partitions.get(one.place), reads.get(one.place)) else { continue };
+        let others = total_bytes(reads) - slot.records.bytes;
+        let read = read_one(&one.partition, wanted, params, others).await;
+        answer_now |= read.error != NONE || read.diverging.is_some();
+        if let Some(slot) = reads.get_mut(one.place) {
+            *slot = read;
+        }
+    }
+    answer_now || total_bytes(reads) >= params.min_bytes
+}
+
+fn total_bytes(reads: &[Read]) -> usize {
+    reads.iter().map(|read| read.records.bytes).sum()
+}
+
+async fn read_one(partition: &Arc<Partition>, wanted: &FetchPartition, params: &Params, others: usize) -> Read {
+    match try_read_one(partition, wanted, params, others).await {
+        Ok(read) => read,
+        Err(error) => {
+            let code = error.error();
+            if code == ResponseError::KafkaStorageError {
+                tracing::error!(topic = %partition.topic(), partition = wanted.partition, %error, "fetch failed");
+            }
+            let leadership = partition.leadership();
+            let mut read = Read::failed(code);
+            if matches!(code, ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch) {
+                read.current_leader = Some((leadership.leader, leadership.leader_epoch));
+            }
+            read
+        }
+    }
+}
+
+async fn try_read_one(
+    partition: &Arc<Partition>,
+    wanted: &FetchPartition,
+    params: &Params,
+    others: usize,
+) -> Result<Read, ReplicaError> {
+    partition.check_leader(wanted.current_leader_epoch)?;
+    let mut read = Read {
+        error: NONE,
+        high_watermark: partition.high_watermark(),
+        last_stable_offset: partition.last_stable_offset(),
+        log_start_offset: partition.log().start_offset(),
+        ..Read::default()
+    };
+    if wanted.last_fetched_epoch >= 0 {
+        read.diverging = diverging_epoch(partition, wanted)?;
+        if read.diverging.is_some() {
+            return Ok(read);
+        }
+    }
+    let wants = usize::try_from(wanted.max_bytes).unwrap_or(0);
+    let range = ReadRange {
+        from_offset: wanted.fetch_offset,
+        end_offset: if params.read_committed { read.last_stable_offset } else { read.high_watermark },
+        max_bytes: wants.min(params.max_bytes.saturating_sub(others)),
+        at_least_one: others == 0,
+    };
+    if range.max_bytes > 0 || range.at_least_one {
+        read.records = partition.log().read(&range).await?;
+    }
+    Ok(read)
+}
+
+/// Whether the client's log has left the leader's (KIP-595's truncation on fetch): the epoch and offset up to which both agree.
+fn diverging_epoch(partition: &Partition, wanted: &FetchPartition) -> Result<Option<(i32, i64)>, LogError> {
+    let log = partition.log();
+    let (start, end) = (log.start_offset(), log.end_offset());
+    let out_of_range = LogError::OffsetOutOfRange { offset: wanted.fetch_offset, start, end };
+    let Some((epoch, end_offset)) = log.end_offset_for_epoch(wanted.last_fetched_epoch)? else {
+        return Err(out_of_range);
+    };
+    if wanted.fetch_offset < start {
+        return Err(out_of_range);
+    }
+    let diverges = epoch < wanted.last_fetched_epoch || end_offset < wanted.fetch_offset;
+    Ok(diverges.then_some((epoch, end_offset)))
+}
+
+fn answer(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    fetch: &FetchContext,
+    params: &Params,
+    reads: Vec<Read>,
+) -> Outcome {
+    let answered: Vec<Answered> = reads
+        .iter()
+        .map(|read| Answered {
+            high_watermark: read.high_watermark,
+            log_start_offset: read.log_start_offset,
+            has_records: read.records.bytes > 0,
+            is_error: read.error != NONE,
+            has_diverging_epoch: read.diverging.is_some(),
+        })
+        .collect();
+    let (session_id, tell) = broker.fetch_sessions.finish(fetch, &answered);
+    let mut topics: Vec<TopicReply> = Vec::new();
+    let mut leaders = Vec::new();
+    for ((wanted, read), _) in fetch.partitions.iter().zip(reads).zip(tell).filter(|(_, tell)| *tell) {
+        leaders.extend(read.current_leader.map(|(leader, _)| leader));
+        let same = |topic: &TopicReply| topic.topic_id == wanted.topic_id && *topic.topic == *wanted.topic;
+        if !topics.last().is_some_and(same) {
+            topics.push(TopicReply {
+                topic: Arc::clone(&wanted.topic),
+                topic_id: wanted.topic_id,
+                partitions: Vec::new(),
+            });
+        }
+        if let Some(topic) = topics.last_mut() {
+            topic.partitions.push(partition_reply(context, wanted, params, read));
+        }
+    }
+    let node_endpoints = if context.api_version >= CURRENT_LEADER_VERSION && !leaders.is_empty() {
+        advertised::nodes(broker, context)
+            .into_iter()
+            .filter(|node| leaders.contains(&node.id))
+            .map(|node| NodeEndpoint { node_id: node.id, host: node.host, port: node.port, rack: node.rack })
+            .collect()
+    } else {
+        Vec::new()
+    };
+    reply(context, FetchReply { throttle_time_ms: 0, error_code: NONE, session_id, topics, node_endpoints })
+}
+
+fn partition_reply(context: &RequestContext, wanted: &FetchPartition, params: &Params, read: Read) -> PartitionReply {
+    let storage_error = ResponseError::KafkaStorageError.code();
+    let error_code = match read.error {
+        code if code == storage_error && context.api_version <= NO_STORAGE_ERROR_VERSION => {
+            ResponseError::NotLeaderOrFollower.code()
+        }
+        code => code,
+    };
+    PartitionReply {
+        partition_index: wanted.partition,
+        error_code,
+        high_watermark: read.high_watermark,
+        last_stable_offset: read.last_stable_offset,
+        log_start_offset: read.log_start_offset,
+        diverging_epoch: read.diverging,
+        current_leader: read.current_leader,
+        aborted_transactions: (params.read_committed && error_code == NONE).then(Vec::new),
+        preferred_read_replica: -1,
+        records: read.records.pieces,
+    }
+}
+
+fn reply(context: &RequestContext, reply: FetchReply) -> Outcome {
+    fetch_response::encode(context.api_version, context.correlation_id, &reply)
+        .map(|pieces| Some(Reply { pieces }))
+        .map_err(|error| CloseReason::Internal(error.to_string()))
+}
+
+fn session_error(error: SessionError) -> ResponseError {
+    match error {
+        SessionError::IdNotFound => ResponseError::FetchSessionIdNotFound,
+        SessionError::InvalidEpoch => ResponseError::InvalidFetchSessionEpoch,
+        SessionError::TopicIdMismatch => ResponseError::FetchSessionTopicIdError,
+    }
+}

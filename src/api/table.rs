@@ -1,0 +1,89 @@
+//! The one table of APIs. ApiVersions, dispatch, metric labels and the documentation's table all come from it: an API that has no row does not exist.
+
+use bytes::BytesMut;
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol::{Decodable, Encodable};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::context::{CloseReason, Outcome, Reply, RequestContext};
+use super::{
+    Broker, api_versions, delete_records, describe_log_dirs, describe_producers, fetch, list_offsets,
+    offset_for_leader_epoch, produce,
+};
+use crate::protocol::codec;
+
+/// Decodes, acts, encodes. `body` is what follows the request header.
+pub type Handler = fn(Arc<Broker>, RequestContext, BytesMut) -> Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// One API with the versions that are really implemented.
+pub struct ApiRow {
+    pub key: ApiKey,
+    pub min_version: i16,
+    pub max_version: i16,
+    /// Whether the connection's next request may begin before this one's reply (see `context::Begun`).
+    pub overlaps: bool,
+    pub handler: Handler,
+}
+
+/// A row whose handler is `async fn(&Arc<Broker>, &RequestContext, Request) -> Response`.
+macro_rules! row {
+    ($key:ident, $min:literal ..= $max:literal, $request:ty, $handler:path) => {
+        ApiRow {
+            key: ApiKey::$key,
+            min_version: $min,
+            max_version: $max,
+            overlaps: false,
+            handler: |broker, context, body| {
+                Box::pin(async move {
+                    let request = decode::<$request>(&context, body)?;
+                    let response = $handler(&broker, &context, request).await;
+                    encode(&context, &response)
+                })
+            },
+        }
+    };
+}
+
+/// In the order of their keys.
+pub static APIS: &[ApiRow] = &[
+    ApiRow {
+        key: ApiKey::Produce,
+        min_version: 3,
+        max_version: 13,
+        overlaps: true,
+        handler: |broker, context, body| Box::pin(produce::handle(broker, context, body)),
+    },
+    ApiRow {
+        key: ApiKey::Fetch,
+        min_version: 4,
+        max_version: 18,
+        overlaps: false,
+        handler: |broker, context, body| Box::pin(fetch::handle(broker, context, body)),
+    },
+    row!(ListOffsets, 1..=10, ListOffsetsRequest, list_offsets::handle),
+    row!(ApiVersions, 0..=4, ApiVersionsRequest, api_versions::handle),
+    row!(DeleteRecords, 0..=2, DeleteRecordsRequest, delete_records::handle),
+    row!(OffsetForLeaderEpoch, 2..=4, OffsetForLeaderEpochRequest, offset_for_leader_epoch::handle),
+    row!(DescribeLogDirs, 1..=4, DescribeLogDirsRequest, describe_log_dirs::handle),
+    row!(DescribeProducers, 0..=0, DescribeProducersRequest, describe_producers::handle),
+];
+
+/// The row of an API key.
+pub fn find(api_key: i16) -> Option<&'static ApiRow> {
+    APIS.iter().find(|row| row.key as i16 == api_key)
+}
+
+/// Decodes a request's body.
+pub fn decode<T: Decodable>(context: &RequestContext, body: BytesMut) -> Result<T, CloseReason> {
+    codec::decode::<T>(context.api_key, context.api_version, body.freeze())
+        .map_err(|error| CloseReason::Malformed(error.to_string()))
+}
+
+/// Encodes a reply's header and body.
+pub fn encode<T: Encodable>(context: &RequestContext, response: &T) -> Outcome {
+    codec::encode_reply(context.api_key, context.api_version, context.correlation_id, response)
+        .map(|bytes| Some(Reply { pieces: vec![bytes] }))
+        .map_err(|error| CloseReason::Internal(error.to_string()))
+}

@@ -1,0 +1,336 @@
+//! The composition root: what starts and drains in which order. The only place that wires one room's events to another.
+//!
+//! ```text
+//! start:  directories -> ports -> store -> quorum -> replicas follow the image -> broker registered -> listeners accept -> ready
+//! stop:   not ready -> listeners drain -> coordinators -> replicas -> store closed -> quorum closed
+//! ```
+
+mod meta_properties;
+
+use arc_swap::ArcSwap;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use crate::api::dispatch::Dispatcher;
+use crate::api::{Broker, BrokerParts};
+use crate::cluster::decide::{brokers, features};
+use crate::cluster::raft::network::NoTransport;
+use crate::cluster::record::{BrokerState, Endpoint as RegisteredEndpoint, ResourceKind};
+use crate::cluster::{
+    Cluster, ClusterError, ClusterOptions, ConfigResource, Delta, MetadataImage, QuorumTiming, Subscription,
+};
+use crate::config::listener::Listener;
+use crate::config::{BrokerConfig, TopicConfig};
+use crate::net::budget::Budget;
+use crate::net::listener::{NetError, RunningServer, Server};
+use crate::net::settings::{Endpoint, NetSettings};
+use crate::replica::manager::ReplicaOptions;
+use crate::replica::partition::ReplicaError;
+use crate::replica::{Partition, ReplicaManager};
+use crate::store::quorum::{DiskQuorumStore, QuorumStoreError};
+use crate::store::{RecordStore, StoreError};
+use crate::types::SystemClock;
+use crate::types::time::SharedClock;
+use meta_properties::MetaError;
+
+/// How long requests in flight may take when the node stops.
+const DRAIN_BOUND: Duration = Duration::from_millis(300);
+
+/// Threads for requests: one per core, at most this many.
+const MAX_WORKER_THREADS: usize = 16;
+
+#[derive(Debug, Error)]
+pub enum NodeError {
+    #[error("cannot use {path}: {source}")]
+    Directory { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Quorum(#[from] QuorumStoreError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Replicas(#[from] ReplicaError),
+    #[error("this broker cannot register: {0}")]
+    Registration(String),
+    #[error("{what}: {source}")]
+    Io { what: &'static str, source: io::Error },
+}
+
+/// Runs a node until SIGTERM or Ctrl-C. Blocks.
+pub fn run(config: Arc<BrokerConfig>) -> Result<(), NodeError> {
+    let began = Instant::now();
+    logging();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKER_THREADS);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("ottla")
+        .enable_all()
+        .build()
+        .map_err(|source| NodeError::Io { what: "starting threads", source })?;
+    runtime.block_on(async {
+        let mut signals =
+            Signals::listen().map_err(|source| NodeError::Io { what: "listening for signals", source })?;
+        let node = Node::start(config).await?;
+        info!(took_ms = began.elapsed().as_millis(), addresses = ?node.addresses(), "ready");
+        let signal = signals.next().await;
+        info!(signal, "stopping");
+        let stopping = Instant::now();
+        // A second signal does not wait.
+        tokio::select! {
+            () = node.stop() => info!(took_ms = stopping.elapsed().as_millis(), "stopped"),
+            signal = signals.next() => warn!(signal, "told again to stop: leaving at once"),
+        }
+        Ok(())
+    })
+}
+
+/// Lines on standard output; `OTTLA_LOG` sets levels, as in `info,ottla::net=debug`.
+fn logging() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+    // A program that embeds a node may have its own subscriber already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).try_init();
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// A running node. Dropping it leaves everything as a kill would; [`Node::stop`] ends it in order.
+pub struct Node {
+    broker: Arc<Broker>,
+    server: RunningServer,
+    follower: JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts everything; when this returns, clients are served.
+    pub async fn start(config: Arc<BrokerConfig>) -> Result<Self, NodeError> {
+        let directories = directories(&config)?;
+        let meta = meta_properties::settle(&directories, config.node_id, config.cluster_id())?;
+        let server = Server::bind(&endpoints(&config.listeners.broker), net_settings(&config))?;
+        let bound: HashMap<Arc<str>, SocketAddr> =
+            server.listeners().iter().map(|listener| (Arc::clone(&listener.name), listener.address)).collect();
+        let clock: SharedClock = Arc::new(SystemClock);
+
+        let stores = open_stores(&config)?;
+        let cluster = open_cluster(&config, &meta.cluster_id, Arc::clone(&clock)).await?;
+        let current = Arc::new(ArcSwap::new(Arc::clone(&config)));
+        let replicas = Arc::new(ReplicaManager::open(ReplicaOptions {
+            broker_id: config.node_id,
+            stores,
+            resolve_config: resolver(Arc::clone(&current)),
+            sync_sole_replica: config.sync_single_replica,
+        })?);
+        let (image, subscription) = cluster.subscribe();
+        let broker = Arc::new(Broker::new(BrokerParts {
+            config: current,
+            clock,
+            cluster: Arc::clone(&cluster),
+            replicas,
+            bound,
+        }));
+        follow(&broker, &image, &Delta::between(&MetadataImage::default(), &image)).await?;
+        subscription.acknowledge(image.offset());
+        let follower = tokio::spawn(follow_all(Arc::clone(&broker), subscription));
+        register(&broker, &meta.cluster_id).await?;
+
+        let memory_bytes = usize::try_from(config.request_memory_bytes()).unwrap_or(usize::MAX);
+        let dispatcher = Arc::new(Dispatcher { broker: Arc::clone(&broker) });
+        let server = server
+            .start(dispatcher, Budget::new(memory_bytes))
+            .map_err(|source| NodeError::Io { what: "starting the listeners", source })?;
+        Ok(Self { broker, server, follower })
+    }
+
+    /// Where each listener listens, by name.
+    pub fn addresses(&self) -> &HashMap<Arc<str>, SocketAddr> {
+        &self.broker.bound
+    }
+
+    /// Answers what is in flight, makes everything durable, and ends.
+    pub async fn stop(self) {
+        let Self { broker, server, follower } = self;
+        server.stop(DRAIN_BOUND).await;
+        follower.abort();
+        for store in broker.replicas.stores() {
+            if let Err(error) = store.close().await {
+                error!(log_dir = %store.path().display(), %error, "the store did not close cleanly; the next start recovers it");
+            }
+        }
+        broker.cluster.close().await;
+    }
+}
+
+fn directories(config: &BrokerConfig) -> Result<Vec<PathBuf>, NodeError> {
+    let mut directories = config.log_dirs();
+    let metadata = config.metadata_log_dir();
+    if !directories.contains(&metadata) {
+        directories.push(metadata);
+    }
+    for path in &directories {
+        fs::create_dir_all(path).map_err(|source| NodeError::Directory { path: path.clone(), source })?;
+    }
+    Ok(directories)
+}
+
+fn endpoints(listeners: &[Listener]) -> Vec<Endpoint> {
+    let endpoint = |listener: &Listener| Endpoint {
+        name: listener.name.clone(),
+        host: listener.bind.host.clone().unwrap_or_default(),
+        port: listener.bind.port,
+    };
+    listeners.iter().map(endpoint).collect()
+}
+
+fn net_settings(config: &BrokerConfig) -> NetSettings {
+    let count = |value: i32| usize::try_from(value).unwrap_or(usize::MAX);
+    let overrides = config.max_connections_per_ip_overrides();
+    NetSettings {
+        socket_request_max_bytes: count(config.socket_request_max_bytes),
+        connections_max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
+        socket_send_buffer_bytes: usize::try_from(config.socket_send_buffer_bytes).ok(),
+        socket_receive_buffer_bytes: usize::try_from(config.socket_receive_buffer_bytes).ok(),
+        socket_listen_backlog_size: config.socket_listen_backlog_size,
+        max_connections: count(config.max_connections),
+        max_connections_per_ip: count(config.max_connections_per_ip),
+        max_connections_per_ip_overrides: overrides
+            .into_iter()
+            .filter_map(|(host, limit)| Some((host.parse().ok()?, count(limit))))
+            .collect(),
+        ..NetSettings::default()
+    }
+}
+
+fn open_stores(config: &BrokerConfig) -> Result<Vec<Arc<dyn RecordStore>>, NodeError> {
+    config
+        .log_dirs()
+        .iter()
+        .map(|_| Ok(Arc::new(crate::store::memory::MemoryStore::new()) as Arc<dyn RecordStore>))
+        .collect()
+}
+
+async fn open_cluster(config: &BrokerConfig, cluster_id: &str, clock: SharedClock) -> Result<Arc<Cluster>, NodeError> {
+    let store = DiskQuorumStore::open(&config.metadata_log_dir().join("quorum"))?;
+    let finalized = features::SUPPORTED.iter().map(|(name, _, highest)| (Arc::from(*name), *highest)).collect();
+    let options = ClusterOptions {
+        node_id: config.node_id,
+        cluster_id: Arc::from(cluster_id),
+        features: finalized,
+        voters: BTreeMap::from([(config.node_id, String::new())]),
+        transport: Arc::new(NoTransport),
+        store: Arc::new(store),
+        clock,
+        timing: QuorumTiming::default(),
+    };
+    Ok(Cluster::open(options).await?)
+}
+
+fn resolver(config: Arc<ArcSwap<BrokerConfig>>) -> crate::replica::manager::ResolveConfig {
+    Arc::new(move |image, topic| {
+        let config = config.load_full();
+        let overrides = overrides(image, &ConfigResource::topic(topic));
+        TopicConfig::resolve(&config, &overrides).unwrap_or_else(|error| {
+            warn!(topic, %error, "the topic's configuration does not hold; the broker's defaults are used");
+            Arc::clone(&config.topic_defaults)
+        })
+    })
+}
+
+fn overrides(image: &MetadataImage, resource: &ConfigResource) -> BTreeMap<String, String> {
+    let configs = image.configs(resource);
+    configs
+        .map(|configs| configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+        .unwrap_or_default()
+}
+
+/// Brings the broker in line with an image.
+async fn follow(broker: &Arc<Broker>, image: &MetadataImage, delta: &Delta) -> Result<(), NodeError> {
+    if delta.configs.iter().any(|resource| resource.kind == ResourceKind::Broker) {
+        let all = overrides(image, &ConfigResource::all_brokers());
+        let own = overrides(image, &ConfigResource::broker(broker.id));
+        match broker.config().with_dynamic(&all, &own) {
+            Ok(config) => broker.set_config(Arc::new(config)),
+            Err(error) => error!(%error, "the dynamic configuration does not hold; the one before stays"),
+        }
+    }
+    broker.replicas.apply(image, delta).await?;
+    Ok(())
+}
+
+async fn follow_all(broker: Arc<Broker>, mut subscription: Subscription) {
+    loop {
+        let publication = subscription.next().await;
+        if let Err(error) = follow(&broker, &publication.image, &publication.delta).await {
+            error!(%error, "cannot follow the metadata");
+        }
+        subscription.acknowledge(publication.image.offset());
+    }
+}
+
+async fn register(broker: &Arc<Broker>, cluster_id: &str) -> Result<(), NodeError> {
+    let config = broker.config();
+    let endpoints = config.listeners.broker.iter().map(|listener| {
+        let bound = broker.bound.get(listener.name.as_str());
+        let (host, port) = match (&listener.advertised, bound) {
+            (Some(advertised), _) if advertised.port != 0 => (advertised.host.clone(), advertised.port),
+            (Some(advertised), Some(bound)) => (advertised.host.clone(), bound.port()),
+            (_, Some(bound)) => (bound.ip().to_canonical().to_string(), bound.port()),
+            (_, None) => (String::new(), 0),
+        };
+        RegisteredEndpoint {
+            name: Arc::from(listener.name.as_str()),
+            host: Arc::from(host),
+            port,
+            security_protocol: listener.protocol as i16,
+        }
+    });
+    let state = BrokerState {
+        id: broker.id,
+        epoch: 0,
+        incarnation_id: Uuid::new_v4(),
+        endpoints: endpoints.collect(),
+        rack: config.rack.as_deref().map(Arc::from),
+        features: features::SUPPORTED.iter().map(|(name, low, high)| (Arc::from(*name), (*low, *high))).collect(),
+        fenced: false,
+        in_controlled_shutdown: false,
+        log_dirs: Vec::new(),
+    };
+    let decided = broker.cluster.propose_at(move |image| brokers::register_local(image, &state)).await?;
+    let (registered, offset) = decided;
+    registered.map_err(|error| NodeError::Registration(error.message.unwrap_or_else(|| error.error.to_string())))?;
+    broker.cluster.wait_published(offset).await;
+    let partitions = broker.replicas.partitions();
+    let led = partitions.iter().filter(|p: &&Arc<Partition>| p.check_leader(-1).is_ok()).count();
+    info!(node_id = broker.id, cluster_id, partitions = partitions.len(), led, "broker registered");
+    Ok(())
+}

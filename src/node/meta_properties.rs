@@ -1,0 +1,159 @@
+//! `meta.properties` of a log directory, in Kafka's form: which cluster and node the directory belongs to, so that a directory is never mixed up.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::config::properties;
+use crate::types::BrokerId;
+
+const FILE: &str = "meta.properties";
+/// Kafka's version of the file for KRaft.
+const VERSION: &str = "1";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetaProperties {
+    pub cluster_id: String,
+    pub node_id: BrokerId,
+}
+
+#[derive(Debug, Error)]
+pub enum MetaError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path} is not readable as a properties file with version=1, cluster.id and node.id: {what}")]
+    Unreadable { path: PathBuf, what: String },
+    #[error(
+        "{path} belongs to node {stored} of its cluster, but node.id is {configured}: set node.id={stored}, or another log.dirs"
+    )]
+    OtherNode { path: PathBuf, stored: BrokerId, configured: BrokerId },
+    #[error(
+        "{path} belongs to cluster {stored}, but the configured cluster id is {configured}: use another log.dirs, or that cluster id"
+    )]
+    OtherCluster { path: PathBuf, stored: String, configured: String },
+}
+
+/// Reads the directory's file, if it has one.
+pub fn read(directory: &Path) -> Result<Option<MetaProperties>, MetaError> {
+    let path = directory.join(FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(MetaError::Io { path, source }),
+    };
+    let pairs = properties::parse(text.as_bytes())
+        .map_err(|error| MetaError::Unreadable { path: path.clone(), what: error.to_string() })?;
+    let get = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.trim().to_owned());
+    let missing = |name: &str| MetaError::Unreadable { path: path.clone(), what: format!("{name} is missing") };
+    let version = get("version").ok_or_else(|| missing("version"))?;
+    if version != VERSION {
+        return Err(MetaError::Unreadable { path, what: format!("version is {version}") });
+    }
+    let cluster_id = get("cluster.id").ok_or_else(|| missing("cluster.id"))?;
+    let node_id = get("node.id").ok_or_else(|| missing("node.id"))?;
+    let node_id = node_id
+        .parse()
+        .map_err(|_| MetaError::Unreadable { path: path.clone(), what: format!("node.id is {node_id}") })?;
+    Ok(Some(MetaProperties { cluster_id, node_id }))
+}
+
+/// Settles which cluster the directories belong to: the one that they name, the one that is configured, or a new one. Marks directories that are new.
+pub fn settle(
+    directories: &[PathBuf],
+    node_id: BrokerId,
+    configured: Option<&str>,
+) -> Result<MetaProperties, MetaError> {
+    let mut known: Option<(PathBuf, String)> = None;
+    let mut unmarked = Vec::new();
+    for directory in directories {
+        let path = directory.join(FILE);
+        match read(directory)? {
+            None => unmarked.push(directory),
+            Some(found) if found.node_id != node_id => {
+                return Err(MetaError::OtherNode { path, stored: found.node_id, configured: node_id });
+            }
+            Some(found) => {
+                let wanted = configured.or(known.as_ref().map(|(_, id)| id.as_str()));
+                if let Some(wanted) = wanted.filter(|wanted| *wanted != found.cluster_id) {
+                    let configured = wanted.to_owned();
+                    return Err(MetaError::OtherCluster { path, stored: found.cluster_id, configured });
+                }
+                known = Some((path, found.cluster_id));
+            }
+        }
+    }
+    let cluster_id = known.map(|(_, id)| id).or(configured.map(str::to_owned)).unwrap_or_else(random_cluster_id);
+    let settled = MetaProperties { cluster_id, node_id };
+    for directory in unmarked {
+        write(directory, &settled)?;
+    }
+    Ok(settled)
+}
+
+/// Durable before it is used: written beside, synced, renamed, and the directory synced.
+fn write(directory: &Path, meta: &MetaProperties) -> Result<(), MetaError> {
+    let path = directory.join(FILE);
+    let wrong = |source| MetaError::Io { path: path.clone(), source };
+    let beside = directory.join("meta.properties.tmp");
+    let mut file = File::create(&beside).map_err(wrong)?;
+    let text = format!("version={VERSION}\ncluster.id={}\nnode.id={}\n", meta.cluster_id, meta.node_id);
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
+    fs::rename(&beside, &path).map_err(wrong)?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(wrong)
+}
+
+/// A random id in the form of Kafka's `Uuid.toString`: 22 characters of URL-safe base64, none that begins with a dash.
+pub fn random_cluster_id() -> String {
+    loop {
+        let id = base64(Uuid::new_v4());
+        if !id.starts_with('-') {
+            return id;
+        }
+    }
+}
+
+fn base64(id: Uuid) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = id.as_u128();
+    // 21 characters of six bits, and one of the two that are left.
+    let mut text: String = (0..21)
+        .map(|place| (bits >> (122 - 6 * place)) as usize & 63)
+        .filter_map(|six| ALPHABET.get(six).map(|byte| char::from(*byte)))
+        .collect();
+    text.extend(ALPHABET.get((bits as usize & 3) << 4).map(|byte| char::from(*byte)));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_directory_gets_a_cluster_that_it_keeps() {
+        let folder = tempfile::tempdir().unwrap();
+        let directories = [folder.path().to_path_buf()];
+        let first = settle(&directories, 3, None).unwrap();
+        assert_eq!(first.cluster_id.len(), 22);
+        assert_eq!(settle(&directories, 3, None).unwrap(), first);
+        assert!(matches!(settle(&directories, 4, None), Err(MetaError::OtherNode { stored: 3, .. })));
+        assert!(matches!(settle(&directories, 3, Some("x")), Err(MetaError::OtherCluster { .. })));
+    }
+
+    #[test]
+    fn the_configured_cluster_is_taken_and_a_second_directory_joins_it() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        settle(&[a.path().to_path_buf()], 1, Some("5L6g3nShT-eMCtK--X86sw")).unwrap();
+        let both = [b.path().to_path_buf(), a.path().to_path_buf()];
+        assert_eq!(settle(&both, 1, None).unwrap().cluster_id, "5L6g3nShT-eMCtK--X86sw");
+        assert_eq!(read(b.path()).unwrap().map(|meta| meta.node_id), Some(1));
+    }
+
+    #[test]
+    fn base64_is_kafkas() {
+        // The metadata topic's id in Kafka is 0...01, printed so.
+        assert_eq!(base64(Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(base64(Uuid::from_u128(u128::MAX)), "_____________________w");
+    }
+}
