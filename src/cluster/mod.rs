@@ -7,6 +7,7 @@
 //! Readers hold an immutable image. Never imports `log`, and `store` only for the quorum's own storage.
 
 pub mod apply;
+pub mod config_rules;
 pub mod decide;
 pub mod delta;
 pub mod image;
