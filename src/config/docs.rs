@@ -1,7 +1,7 @@
 //! Prints the tables as Markdown, for people. Reads the rows only; says nothing that they do not.
 
 use super::key::{ConfigKey, Effect, Preset};
-use super::{broker, topic};
+use super::{broker, client_metrics, group, topic};
 use std::fmt::Write;
 
 /// All tables, one section each.
@@ -13,6 +13,8 @@ pub fn markdown() -> String {
     );
     section(&mut page, "Broker", broker::broker_keys().iter().copied(), true);
     section(&mut page, "Topic", topic::topic_keys().iter(), false);
+    section(&mut page, "Group", group::group_keys().iter(), false);
+    section(&mut page, "Client metrics subscription", client_metrics::client_metrics_keys().iter(), false);
     page
 }
 

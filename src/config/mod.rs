@@ -11,7 +11,11 @@
 //! ```
 
 pub mod broker;
+pub mod client_metrics;
+pub mod describe;
 pub mod docs;
+pub mod dynamic;
+pub mod group;
 pub mod key;
 pub mod listener;
 pub mod properties;
@@ -32,7 +36,7 @@ use thiserror::Error;
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ConfigError {
     /// The form is that of Kafka's `ConfigException`: clients show it.
-    #[error("Invalid value {value} for configuration {name}: {reason}")]
+    #[error("Invalid value {value} for configuration {name}{}{reason}", if reason.is_empty() { "" } else { ": " })]
     Invalid { name: String, value: String, reason: String },
     #[error("Missing required configuration {name}")]
     Missing { name: String },

@@ -202,14 +202,17 @@ impl TopicConfig {
     /// # Errors
     /// [`ConfigError::Invalid`] when an override has no key or a wrong value. Overrides were checked when they were written, so this tells
     /// of a record written by something else.
-    pub fn resolve(broker: &BrokerConfig, overrides: &BTreeMap<String, String>) -> Result<Arc<Self>, ConfigError> {
+    pub fn resolve<K: AsRef<str>, V: AsRef<str>>(
+        broker: &BrokerConfig,
+        overrides: &BTreeMap<K, V>,
+    ) -> Result<Arc<Self>, ConfigError> {
         if overrides.is_empty() {
             return Ok(broker.topic_defaults.clone());
         }
         let mut values = broker.topic_defaults.values.clone();
         for (name, text) in overrides {
-            let key = topic_key(name).ok_or_else(|| unknown(name))?;
-            values.insert(key.name, key.parse(text)?);
+            let key = topic_key(name.as_ref()).ok_or_else(|| unknown(name.as_ref()))?;
+            values.insert(key.name, key.parse(text.as_ref())?);
         }
         Self::of(values).map(Arc::new)
     }
@@ -294,8 +297,11 @@ fn unknown(name: &str) -> ConfigError {
 ///
 /// # Errors
 /// [`ConfigError`] with the sentence for the client; the code is INVALID_CONFIG.
-pub fn validate_overrides(broker: &BrokerConfig, overrides: &BTreeMap<String, String>) -> Result<(), ConfigError> {
-    if let Some(name) = overrides.keys().find(|name| topic_key(name).is_none()) {
+pub fn validate_overrides<K: AsRef<str>, V: AsRef<str>>(
+    broker: &BrokerConfig,
+    overrides: &BTreeMap<K, V>,
+) -> Result<(), ConfigError> {
+    if let Some(name) = overrides.keys().map(AsRef::as_ref).find(|name| topic_key(name).is_none()) {
         return Err(unknown(name));
     }
     let config = TopicConfig::resolve(broker, overrides)?;
