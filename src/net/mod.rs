@@ -1,3 +1,18 @@
-//! Sockets: listeners, connections and the small HTTP server. Knows frames and addresses, never what a request means.
+//! Sockets: accepting connections, cutting their bytes into frames, and sending replies in the order of the requests.
+//!
+//! Knows nothing of what a request means: frames go to an [`crate::api::context::Dispatch`]. Nothing a peer sends may panic, hold more memory than the
+//! bounds of [`settings`], or slow another connection.
 
+pub mod budget;
+pub mod connection;
+mod frames;
 pub mod http;
+pub mod limits;
+pub mod listener;
+mod log_limit;
+mod outbox;
+pub mod settings;
+mod telemetry;
+
+#[cfg(test)]
+mod tests;
