@@ -78,6 +78,10 @@ metrics! {
         "Connections accepted.";
     CONNECTION_CLOSES, "kafka_server_socket_server_metrics_connection_close_total", Counter, ["listener"], CLOSED,
         "Connections ended.";
+    INCOMING_BYTES, "kafka_server_socket_server_metrics_incoming_byte_total", Counter, ["listener"], CLOSED,
+        "Bytes read from connections.";
+    OUTGOING_BYTES, "kafka_server_socket_server_metrics_outgoing_byte_total", Counter, ["listener"], CLOSED,
+        "Bytes written to connections.";
     BROKER_STATE, "kafka_server_kafkaserver_brokerstate", Gauge, [], 1,
         "1 starting, 2 recovering, 3 running, 6 handing its leaderships over, 7 stopping.";
     LEADER_COUNT, "kafka_server_replicamanager_leadercount", Gauge, [], 1,

@@ -186,6 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.frames.pause();
                 return self.poll_timer(cx);
             }
+            self.frames.resume();
             match self.frames.poll_frame(cx) {
                 Poll::Ready(Ok(frame)) => {
                     self.begin(frame, cx);
@@ -223,7 +224,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Begins a request: its first stage runs here and now.
     fn begin(&mut self, frame: Frame, cx: &mut Context<'_>) {
-        self.shared.metrics.requests.increment(1);
         let begun = catch_unwind(AssertUnwindSafe(|| self.shared.dispatch.begin(&self.connection, frame.bytes)));
         let state = match begun {
             Ok(begun) => SlotState::Running { outcome: begun.outcome, overlaps: begun.overlaps },
@@ -260,7 +260,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match outcome {
                 Ok(None) => {}
                 Ok(Some(reply)) => {
-                    self.shared.metrics.replies.increment(1);
                     if let Err(too_long) = self.outbox.put(reply, slot.reservation) {
                         let what = format!("a reply of {} bytes is longer than the protocol can say", too_long.0);
                         self.end(Ended::Request(CloseReason::Internal(what)));

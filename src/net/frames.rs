@@ -115,11 +115,20 @@ pub struct Frames {
     max_bytes: usize,
     body_grace: Duration,
     budget: Budget,
+    paused: bool,
 }
 
 impl Frames {
     pub fn new(max_bytes: usize, body_grace: Duration, budget: Budget) -> Self {
-        Self { state: NO_PREFIX, ready: VecDeque::new(), stash: BytesMut::new(), max_bytes, body_grace, budget }
+        Self {
+            state: NO_PREFIX,
+            ready: VecDeque::new(),
+            stash: BytesMut::new(),
+            max_bytes,
+            body_grace,
+            budget,
+            paused: false,
+        }
     }
 
     /// When to look whether the body that is coming is too slow.
@@ -134,8 +143,16 @@ impl Frames {
         }
     }
 
-    /// Nothing is read for now, which is not the client's doing: its clock begins anew.
+    /// Nothing is read for now, which is not the client's doing: its clock stands still until [`Self::resume`].
     pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// The body's clock begins anew after a pause.
+    pub fn resume(&mut self) {
+        if !std::mem::take(&mut self.paused) {
+            return;
+        }
         if let State::Body { bytes, clock, .. } = &mut self.state {
             *clock = Clock { began: Instant::now(), had_bytes: bytes.len() };
         }

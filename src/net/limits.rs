@@ -78,15 +78,18 @@ impl Drop for Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
+    use crate::config::broker::BrokerConfig;
     use std::net::Ipv4Addr;
 
     #[tokio::test]
     async fn addresses_are_counted_apart() {
         let (a, b) = (IpAddr::from(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::from(Ipv4Addr::new(10, 0, 0, 2)));
+        let config = BrokerConfig::new(Settings::default()).unwrap();
         let limits = ConnectionLimits::new(&NetSettings {
             max_connections_per_ip: 1,
             max_connections_per_ip_overrides: HashMap::from([(b, 2)]),
-            ..NetSettings::default()
+            ..NetSettings::of(&config)
         });
         let first = limits.admit(limits.place().await, a).unwrap();
         assert_eq!(limits.admit(limits.place().await, a).unwrap_err(), 1);

@@ -19,7 +19,8 @@ use super::limits::{Admission, ConnectionLimits, Place};
 use super::log_limit::LogLimit;
 use super::settings::{Endpoint, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, NetSettings};
 use super::telemetry::ListenerMetrics;
-use crate::api::context::{Connection, Dispatch};
+use crate::api::context::{CloseReason, Connection, Dispatch};
+use crate::metrics::{Registry, table};
 
 /// First and longest pause after a failed accept (no file descriptor left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -66,12 +67,17 @@ impl Server {
     }
 
     /// Begins to accept. Must be called within a tokio runtime. Requests are paid for from `budget`.
-    pub fn start(self, dispatch: Arc<dyn Dispatch>, budget: Budget) -> io::Result<RunningServer> {
+    pub fn start(self, dispatch: Arc<dyn Dispatch>, budget: Budget, registry: &Registry) -> io::Result<RunningServer> {
+        let spent = budget.clone();
+        registry.on_scrape(move |scrape| {
+            let bytes = spent.total_bytes().saturating_sub(spent.available_bytes());
+            scrape.set(&table::REQUEST_MEMORY_BYTES, &[], bytes as f64);
+        });
         let (phase_sender, phase) = watch::channel(Phase::Serving);
         let limits = ConnectionLimits::new(&self.settings);
         let mut tasks = Vec::new();
         for listener in self.listeners {
-            let metrics = ListenerMetrics::new(&listener.name);
+            let metrics = ListenerMetrics::new(registry, &listener.name);
             let shared = Shared {
                 dispatch: Arc::clone(&dispatch),
                 budget: budget.clone(),
@@ -145,26 +151,22 @@ fn bind(endpoint: &Endpoint, settings: &NetSettings) -> Result<BoundListener, Ne
         Some((address, source)) => NetError::Bind { name, address, source },
         None => {
             let source = io::Error::new(io::ErrorKind::NotFound, "the name resolves to nothing");
-            NetError::Resolve { name, host: endpoint.host.clone(), port: endpoint.port, source }
+            let host = endpoint.bind.host.clone().unwrap_or_default();
+            NetError::Resolve { name, host, port: endpoint.bind.port, source }
         }
     })
 }
 
-/// The addresses to try, in order. An empty host is every address, IPv6 and IPv4 on one socket where there is IPv6.
+/// The addresses to try, in order. No host is every address, IPv6 and IPv4 on one socket where there is IPv6.
 fn addresses(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, NetError> {
-    let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() {
+    let port = endpoint.bind.port;
+    let Some(host) = &endpoint.bind.host else {
         let any: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
-        return Ok(any.map(|ip| SocketAddr::new(ip, endpoint.port)).to_vec());
-    }
-    let mut found: Vec<_> = (host, endpoint.port)
+        return Ok(any.map(|ip| SocketAddr::new(ip, port)).to_vec());
+    };
+    let mut found: Vec<_> = (host.as_str(), port)
         .to_socket_addrs()
-        .map_err(|source| NetError::Resolve {
-            name: endpoint.name.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            source,
-        })?
+        .map_err(|source| NetError::Resolve { name: endpoint.name.clone(), host: host.clone(), port, source })?
         .collect();
     // As Java: a name with both kinds of address means its IPv4 one.
     found.sort_by_key(SocketAddr::is_ipv6);
@@ -236,7 +238,7 @@ impl Acceptor {
         let admission = match self.limits.admit(place, client.ip()) {
             Ok(admission) => admission,
             Err(max) => {
-                self.shared.metrics.refused.increment(1);
+                self.shared.metrics.over_limit.increment(1);
                 if let Some(more) = LOG_LIMIT.pass() {
                     warn!(listener = %self.name, client = %client.ip(), max, more, "connection refused by max.connections.per.ip");
                 }
@@ -312,8 +314,11 @@ async fn run_connection(stream: TcpStream, connection: Arc<Connection>, shared: 
     })
     .await;
     log_end(&connection, &ended);
-    if ended.is_fault() {
-        open.0.faults.increment(1);
+    match &ended {
+        Ended::SlowBody => open.0.too_slow.increment(1),
+        Ended::Request(CloseReason::Internal(_)) => open.0.failed.increment(1),
+        _ if ended.is_fault() => open.0.bad_bytes.increment(1),
+        _ => {}
     }
     drop(admission);
 }
@@ -321,7 +326,7 @@ async fn run_connection(stream: TcpStream, connection: Arc<Connection>, shared: 
 fn log_end(connection: &Connection, ended: &Ended) {
     let (listener, id, client) = (&connection.listener, connection.id, connection.client_address);
     match ended {
-        Ended::Request(crate::api::context::CloseReason::Internal(_)) => {
+        Ended::Request(CloseReason::Internal(_)) => {
             error!(%listener, connection = id, %client, reason = %ended, "connection closed");
         }
         _ if ended.is_fault() => {

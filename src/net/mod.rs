@@ -1,4 +1,4 @@
-//! Sockets: accepting connections, cutting their bytes into frames, sending replies in the order of the requests, and the small HTTP server.
+//! Sockets: accepting connections, cutting their bytes into frames, and sending replies in the order of the requests.
 //!
 //! Knows nothing of what a request means: frames go to an [`crate::api::context::Dispatch`]. Nothing a peer sends may panic, hold more memory than the
 //! bounds of [`settings`], or slow another connection.

@@ -1,8 +1,11 @@
 //! What the network layer is told by the configuration, and the bounds that are its own.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
+
+use crate::config::broker::BrokerConfig;
+use crate::config::listener::BindAddress;
 
 /// Bytes taken from a socket in one read through the thread's scratch buffer. Longer frames are read straight into their own buffer.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -54,31 +57,37 @@ pub struct NetSettings {
     pub max_connections_per_ip_overrides: HashMap<IpAddr, usize>,
 }
 
-impl Default for NetSettings {
-    fn default() -> Self {
+impl NetSettings {
+    /// What the broker's configuration says. Resolves the names among `max.connections.per.ip.overrides` (one that does not resolve has no effect), so it
+    /// may block.
+    pub fn of(config: &BrokerConfig) -> Self {
+        let size = |value: i32| usize::try_from(value).unwrap_or(0);
+        let mut overrides = HashMap::new();
+        for (host, max) in config.max_connections_per_ip_overrides() {
+            for address in (host.as_str(), 0).to_socket_addrs().into_iter().flatten() {
+                overrides.insert(address.ip().to_canonical(), size(max));
+            }
+        }
         Self {
-            socket_request_max_bytes: 100 * 1024 * 1024,
-            connections_max_idle: Some(Duration::from_secs(600)),
-            socket_send_buffer_bytes: Some(100 * 1024),
-            socket_receive_buffer_bytes: Some(100 * 1024),
-            socket_listen_backlog_size: 50,
+            socket_request_max_bytes: size(config.socket_request_max_bytes),
+            connections_max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
+            socket_send_buffer_bytes: usize::try_from(config.socket_send_buffer_bytes).ok(),
+            socket_receive_buffer_bytes: usize::try_from(config.socket_receive_buffer_bytes).ok(),
+            socket_listen_backlog_size: config.socket_listen_backlog_size,
             body_grace: BODY_GRACE,
-            max_connections: i32::MAX as usize,
-            max_connections_per_ip: i32::MAX as usize,
-            max_connections_per_ip_overrides: HashMap::new(),
+            max_connections: size(config.max_connections),
+            max_connections_per_ip: size(config.max_connections_per_ip),
+            max_connections_per_ip_overrides: overrides,
         }
     }
 }
 
-/// One entry of `listeners`.
+/// A listener to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Upper case, as in `listeners`.
     pub name: String,
-    /// A name, an address (brackets around IPv6 or not), or empty for all addresses of the machine.
-    pub host: String,
-    /// 0 takes a free one.
-    pub port: u16,
+    pub bind: BindAddress,
 }
 
 const _: () = assert!(SCRATCH_BYTES <= MAX_UNSENT_BYTES);

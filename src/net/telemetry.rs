@@ -1,35 +1,40 @@
-//! Counters of one listener, under the names that the JMX exporter gives Kafka's socket server metrics. The only label is the listener's name.
+//! Counters of one listener. Handles are looked up once: counting costs an atomic addition.
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge};
 
-/// Handles are looked up once: counting costs an atomic addition.
+use crate::metrics::{Registry, table};
+
 #[derive(Clone)]
 pub struct ListenerMetrics {
     pub connections: Gauge,
     pub opened: Counter,
     pub closed: Counter,
-    pub refused: Counter,
     pub received_bytes: Counter,
     pub sent_bytes: Counter,
-    pub requests: Counter,
-    pub replies: Counter,
-    /// Connections that ended because of what the peer sent or did.
-    pub faults: Counter,
+    /// Connections that `max.connections.per.ip` refused.
+    pub over_limit: Counter,
+    /// Connections that ended because of what the peer sent: no frame, a request that does not parse.
+    pub bad_bytes: Counter,
+    /// Connections that ended because a request came too slowly.
+    pub too_slow: Counter,
+    /// Connections that ended because their handler failed.
+    pub failed: Counter,
 }
 
 impl ListenerMetrics {
-    pub fn new(listener: &str) -> Self {
-        let label = || [("listener", listener.to_owned())];
+    pub fn new(registry: &Registry, listener: &str) -> Self {
+        let of_listener = [("listener", listener)];
+        let refused = |reason| registry.counter(&table::CONNECTIONS_REFUSED, &[("reason", reason)]);
         Self {
-            connections: gauge!("kafka_server_socket_server_metrics_connection_count", &label()),
-            opened: counter!("kafka_server_socket_server_metrics_connection_creation_total", &label()),
-            closed: counter!("kafka_server_socket_server_metrics_connection_close_total", &label()),
-            refused: counter!("ottla_connections_refused_total", &label()),
-            received_bytes: counter!("kafka_server_socket_server_metrics_incoming_byte_total", &label()),
-            sent_bytes: counter!("kafka_server_socket_server_metrics_outgoing_byte_total", &label()),
-            requests: counter!("kafka_server_socket_server_metrics_request_total", &label()),
-            replies: counter!("kafka_server_socket_server_metrics_response_total", &label()),
-            faults: counter!("ottla_connections_faulted_total", &label()),
+            connections: registry.gauge(&table::CONNECTION_COUNT, &of_listener),
+            opened: registry.counter(&table::CONNECTION_CREATIONS, &of_listener),
+            closed: registry.counter(&table::CONNECTION_CLOSES, &of_listener),
+            received_bytes: registry.counter(&table::INCOMING_BYTES, &of_listener),
+            sent_bytes: registry.counter(&table::OUTGOING_BYTES, &of_listener),
+            over_limit: refused("max.connections.per.ip"),
+            bad_bytes: refused("bad bytes"),
+            too_slow: refused("too slow"),
+            failed: refused("handler failed"),
         }
     }
 }

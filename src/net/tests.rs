@@ -13,6 +13,10 @@ use super::budget::Budget;
 use super::listener::{NetError, RunningServer, Server};
 use super::settings::{Endpoint, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, NetSettings};
 use crate::api::context::{Begun, CloseReason, Connection, Dispatch, Outcome, Reply};
+use crate::config::Settings;
+use crate::config::broker::BrokerConfig;
+use crate::config::listener::BindAddress;
+use crate::metrics::Registry;
 
 /// First byte of a request: what becomes of it. Two bytes of milliseconds or KiB follow where it says so.
 const ECHO: u8 = b'e';
@@ -76,17 +80,22 @@ struct Bench {
     server: RunningServer,
 }
 
+fn endpoint(host: Option<&str>, port: u16) -> Endpoint {
+    Endpoint { name: "PLAINTEXT".into(), bind: BindAddress { host: host.map(str::to_owned), port } }
+}
+
 fn settings() -> NetSettings {
-    NetSettings { socket_listen_backlog_size: 4096, ..NetSettings::default() }
+    let config = BrokerConfig::new(Settings::default()).unwrap();
+    NetSettings { socket_listen_backlog_size: 4096, ..NetSettings::of(&config) }
 }
 
 fn bench_with(settings: NetSettings, budget_bytes: usize) -> Bench {
-    let endpoint = Endpoint { name: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 0 };
+    let endpoint = endpoint(Some("127.0.0.1"), 0);
     let server = Server::bind(&[endpoint], settings).unwrap();
     let address = server.listeners()[0].address;
     let script = Arc::new(Script::default());
     let budget = Budget::new(budget_bytes);
-    let server = server.start(Arc::clone(&script) as Arc<dyn Dispatch>, budget.clone()).unwrap();
+    let server = server.start(Arc::clone(&script) as Arc<dyn Dispatch>, budget.clone(), &Registry::new()).unwrap();
     Bench { script, budget, address, server }
 }
 
@@ -469,19 +478,19 @@ async fn five_thousand_connections() {
 
 #[tokio::test]
 async fn binding() {
-    let any = |port| Endpoint { name: "PLAINTEXT".into(), host: String::new(), port };
+    let any = |port| endpoint(None, port);
     let server = Server::bind(&[any(0), any(0)], settings()).unwrap();
     let port = server.listeners()[0].address.port();
     assert_ne!(port, server.listeners()[1].address.port());
     let error = Server::bind(&[any(port)], settings()).err().unwrap();
     assert!(matches!(error, NetError::InUse { port: p, .. } if p == port), "{error}");
-    let nowhere = Endpoint { name: "PLAINTEXT".into(), host: "no.such.host.invalid".into(), port: 0 };
+    let nowhere = endpoint(Some("no.such.host.invalid"), 0);
     assert!(matches!(Server::bind(&[nowhere], settings()).err().unwrap(), NetError::Resolve { .. }));
-    let other = Endpoint { name: "PLAINTEXT".into(), host: "192.0.2.1".into(), port: 0 };
+    let other = endpoint(Some("192.0.2.1"), 0);
     assert!(matches!(Server::bind(&[other], settings()).err().unwrap(), NetError::Bind { .. }));
     // Both families reach a listener on all addresses, where the machine has them.
     let script = Arc::new(Script::default());
-    let _running = server.start(script, Budget::new(1 << 20)).unwrap();
+    let _running = server.start(script, Budget::new(1 << 20), &Registry::new()).unwrap();
     echo_works(SocketAddr::from(([127, 0, 0, 1], port))).await;
     if std::net::TcpListener::bind("[::1]:0").is_ok() {
         echo_works(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port))).await;
