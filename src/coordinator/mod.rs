@@ -7,6 +7,7 @@
 //! A shard is one partition of the internal topic, led here. What a coordinator answers has been committed, but for the replies that Kafka gives
 //! at once (a completed join phase). Never reads or writes files: the log is a [`log::CoordinatorLog`] that a lower room implements.
 
+pub mod group;
 pub mod log;
 #[cfg(test)]
 pub mod memory_log;
