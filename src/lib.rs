@@ -4,6 +4,7 @@ pub mod api;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod coordinator;
 pub mod log;
 pub mod metrics;
 pub mod net;
