@@ -30,6 +30,10 @@ use crate::cluster::{
 };
 use crate::config::listener::Listener;
 use crate::config::{BrokerConfig, TopicConfig};
+use crate::coordinator::group::GroupCoordinator;
+use crate::coordinator::group::config::GroupConfig;
+use crate::coordinator::replica_log::ReplicaLog;
+use crate::metrics::Registry;
 use crate::net::budget::Budget;
 use crate::net::listener::{NetError, RunningServer, Server};
 use crate::net::settings::{Endpoint, NetSettings};
@@ -38,8 +42,9 @@ use crate::replica::partition::ReplicaError;
 use crate::replica::{Partition, ReplicaManager};
 use crate::store::quorum::{DiskQuorumStore, QuorumStoreError};
 use crate::store::{RecordStore, StoreError};
-use crate::types::SystemClock;
 use crate::types::time::SharedClock;
+use crate::types::topic_name::GROUP_METADATA_TOPIC;
+use crate::types::{SystemClock, TopicIdPartition};
 use meta_properties::MetaError;
 
 /// How long requests in flight may take when the node stops.
@@ -137,7 +142,7 @@ impl Node {
     pub async fn start(config: Arc<BrokerConfig>) -> Result<Self, NodeError> {
         let directories = directories(&config)?;
         let meta = meta_properties::settle(&directories, config.node_id, config.cluster_id())?;
-        let server = Server::bind(&endpoints(&config.listeners.broker), net_settings(&config))?;
+        let server = Server::bind(&endpoints(&config.listeners.broker), NetSettings::of(&config))?;
         let bound: HashMap<Arc<str>, SocketAddr> =
             server.listeners().iter().map(|listener| (Arc::clone(&listener.name), listener.address)).collect();
         let clock: SharedClock = Arc::new(SystemClock);
@@ -151,12 +156,18 @@ impl Node {
             resolve_config: resolver(Arc::clone(&current)),
             sync_sole_replica: config.sync_single_replica,
         })?);
+        let log =
+            ReplicaLog { config: Arc::clone(&current), cluster: Arc::clone(&cluster), replicas: Arc::clone(&replicas) };
+        let groups = Arc::new(GroupCoordinator::new(GroupConfig::from(&*config), Arc::new(log), Arc::clone(&clock)));
+        let metrics = Registry::new();
         let (image, subscription) = cluster.subscribe();
         let broker = Arc::new(Broker::new(BrokerParts {
             config: current,
             clock,
             cluster: Arc::clone(&cluster),
             replicas,
+            groups,
+            metrics: Arc::clone(&metrics),
             bound,
         }));
         follow(&broker, &image, &Delta::between(&MetadataImage::default(), &image)).await?;
@@ -167,7 +178,7 @@ impl Node {
         let memory_bytes = usize::try_from(config.request_memory_bytes()).unwrap_or(usize::MAX);
         let dispatcher = Arc::new(Dispatcher { broker: Arc::clone(&broker) });
         let server = server
-            .start(dispatcher, Budget::new(memory_bytes))
+            .start(dispatcher, Budget::new(memory_bytes), &metrics)
             .map_err(|source| NodeError::Io { what: "starting the listeners", source })?;
         Ok(Self { broker, server, follower })
     }
@@ -181,6 +192,7 @@ impl Node {
     pub async fn stop(self) {
         let Self { broker, server, follower } = self;
         server.stop(DRAIN_BOUND).await;
+        broker.groups.shutdown();
         follower.abort();
         for store in broker.replicas.stores() {
             if let Err(error) = store.close().await {
@@ -204,31 +216,8 @@ fn directories(config: &BrokerConfig) -> Result<Vec<PathBuf>, NodeError> {
 }
 
 fn endpoints(listeners: &[Listener]) -> Vec<Endpoint> {
-    let endpoint = |listener: &Listener| Endpoint {
-        name: listener.name.clone(),
-        host: listener.bind.host.clone().unwrap_or_default(),
-        port: listener.bind.port,
-    };
+    let endpoint = |listener: &Listener| Endpoint { name: listener.name.clone(), bind: listener.bind.clone() };
     listeners.iter().map(endpoint).collect()
-}
-
-fn net_settings(config: &BrokerConfig) -> NetSettings {
-    let count = |value: i32| usize::try_from(value).unwrap_or(usize::MAX);
-    let overrides = config.max_connections_per_ip_overrides();
-    NetSettings {
-        socket_request_max_bytes: count(config.socket_request_max_bytes),
-        connections_max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
-        socket_send_buffer_bytes: usize::try_from(config.socket_send_buffer_bytes).ok(),
-        socket_receive_buffer_bytes: usize::try_from(config.socket_receive_buffer_bytes).ok(),
-        socket_listen_backlog_size: config.socket_listen_backlog_size,
-        max_connections: count(config.max_connections),
-        max_connections_per_ip: count(config.max_connections_per_ip),
-        max_connections_per_ip_overrides: overrides
-            .into_iter()
-            .filter_map(|(host, limit)| Some((host.parse().ok()?, count(limit))))
-            .collect(),
-        ..NetSettings::default()
-    }
 }
 
 fn open_stores(config: &BrokerConfig) -> Result<Vec<Arc<dyn RecordStore>>, NodeError> {
@@ -284,7 +273,35 @@ async fn follow(broker: &Arc<Broker>, image: &MetadataImage, delta: &Delta) -> R
         }
     }
     broker.replicas.apply(image, delta).await?;
+    follow_group_partitions(broker, image, delta);
+    let deleted: Vec<(Arc<str>, Uuid)> =
+        delta.topics_deleted.values().map(|topic| (Arc::clone(&topic.name), topic.id)).collect();
+    if !deleted.is_empty() {
+        // Not awaited: the groups' own records need this loop to go on.
+        let groups = Arc::clone(&broker.groups);
+        tokio::spawn(async move { groups.topics_deleted(deleted).await });
+    }
     Ok(())
+}
+
+/// Takes up and gives up the coordination of groups with the leadership of their partitions.
+fn follow_group_partitions(broker: &Broker, image: &MetadataImage, delta: &Delta) {
+    if let Some(gone) = delta.topics_deleted.values().find(|topic| *topic.name == *GROUP_METADATA_TOPIC) {
+        (0..gone.partition_count()).for_each(|partition| broker.groups.resign(partition, None));
+    }
+    let Some(topic) = image.topic(GROUP_METADATA_TOPIC) else { return };
+    let created = delta.topics_created.contains(&topic.id);
+    for (partition, state) in (0..).zip(&topic.partitions) {
+        let id = TopicIdPartition { topic_id: topic.id, partition };
+        if !created && !delta.partitions.contains(&id) {
+            continue;
+        }
+        if state.leader == broker.id {
+            broker.groups.lead(partition, state.leader_epoch);
+        } else {
+            broker.groups.resign(partition, Some(state.leader_epoch));
+        }
+    }
 }
 
 async fn follow_all(broker: Arc<Broker>, mut subscription: Subscription) {

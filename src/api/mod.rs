@@ -24,6 +24,8 @@ use std::sync::Arc;
 
 use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
+use crate::coordinator::group::GroupCoordinator;
+use crate::metrics::Registry;
 use crate::replica::ReplicaManager;
 use crate::types::BrokerId;
 use crate::types::time::SharedClock;
@@ -37,6 +39,8 @@ pub struct Broker {
     pub clock: SharedClock,
     pub cluster: Arc<Cluster>,
     pub replicas: Arc<ReplicaManager>,
+    pub groups: Arc<GroupCoordinator>,
+    pub metrics: Arc<Registry>,
     pub fetch_sessions: FetchSessions,
     /// Where each listener really listens, by its name: differs from the configuration where a port is 0.
     pub bound: HashMap<Arc<str>, SocketAddr>,
@@ -49,16 +53,18 @@ pub struct BrokerParts {
     pub clock: SharedClock,
     pub cluster: Arc<Cluster>,
     pub replicas: Arc<ReplicaManager>,
+    pub groups: Arc<GroupCoordinator>,
+    pub metrics: Arc<Registry>,
     pub bound: HashMap<Arc<str>, SocketAddr>,
 }
 
 impl Broker {
     pub fn new(parts: BrokerParts) -> Self {
-        let BrokerParts { config, clock, cluster, replicas, bound } = parts;
+        let BrokerParts { config, clock, cluster, replicas, groups, metrics, bound } = parts;
         let started_with = config.load_full();
         let slots = usize::try_from(started_with.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let (id, fetch_sessions) = (started_with.node_id, FetchSessions::new(slots));
-        Self { id, config, clock, cluster, replicas, fetch_sessions, bound }
+        Self { id, config, clock, cluster, replicas, groups, metrics, fetch_sessions, bound }
     }
 
     /// The configuration now: dynamic changes replace it whole.

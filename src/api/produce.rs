@@ -157,7 +157,6 @@ fn append_one(
     let valid = batch_validation::validate(&batch, &rules)
         .map_err(|error| batch_failure(&error, partition.log().start_offset()))?;
     let size = batch.bytes.len();
-    let count = i64::from(valid.header.record_count);
     let (records, info) = prepare(&partition, records, size, &valid, &rules)
         .map_err(|error| batch_failure(&error, partition.log().start_offset()))?;
     let (appended, wait) = partition

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::decide::{ApiError, ConfigRules, EffectiveConfig};
 use super::image::{Configs, MetadataImage};
 use super::record::{ConfigResource, ResourceKind};
+use crate::config::broker::broker_key;
 use crate::config::key::{ConfigKey, Kind, Preset};
 use crate::config::topic::{broker_synonyms, topic_key, topic_keys, validate_overrides};
-use crate::config::broker::broker_key;
 use crate::config::{BrokerConfig, ConfigError};
 
 /// Kafka's `ConfigSource` codes.

@@ -12,5 +12,6 @@ pub mod log;
 #[cfg(test)]
 pub mod memory_log;
 pub mod records;
+pub mod replica_log;
 pub mod runtime;
 pub mod timers;

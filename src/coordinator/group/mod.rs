@@ -28,7 +28,7 @@ use crate::types::LeaderEpoch;
 use crate::types::time::SharedClock;
 
 /// The topic of the coordinator's records.
-pub const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
+pub use crate::types::topic_name::GROUP_METADATA_TOPIC;
 
 /// Coordinates the groups whose partitions of `__consumer_offsets` this broker leads.
 pub struct GroupCoordinator {
