@@ -141,6 +141,7 @@ pub(super) fn appended_runs_are_read_back(subject: &mut dyn Subject) {
         };
         assert_eq!(partition(&*store, id), expected);
         assert_eq!(store.size_bytes(id), 200);
+        drop(store);
         subject.restart();
     }
 }
@@ -155,6 +156,7 @@ pub(super) fn reads_start_at_the_run_that_holds_an_offset(subject: &mut dyn Subj
         assert_eq!(offsets(&read(&*store, id, 25)), [(20, 29), (30, 39), (40, 49)]);
         assert_eq!(offsets(&read(&*store, id, 49)), [(40, 49)]);
         assert!(read(&*store, id, 50).is_empty());
+        drop(store);
         subject.restart();
     }
     let unknown = ReadRequest { local_id: LocalId(u64::MAX), from_offset: 0, end_offset: 1, max_bytes: 1 };
@@ -178,6 +180,7 @@ pub(super) fn reads_end_where_asked(subject: &mut dyn Subject) {
         assert_eq!(ask(0, i64::MAX, 1), [(0, 9)]);
         assert_eq!(ask(0, i64::MAX, 101), [(0, 9), (10, 19)]);
         assert_eq!(ask(5, i64::MAX, 200), [(0, 9), (10, 19)]);
+        drop(store);
         subject.restart();
     }
 }
@@ -235,6 +238,7 @@ pub(super) fn truncation_drops_and_reuses_offsets(subject: &mut dyn Subject) {
         assert_eq!(partition(&*store, id).log_end_offset, 20);
         assert_eq!(store.size_bytes(id), 200);
         assert_eq!(self::state(&*store, id), [pair("p", "1")]);
+        drop(store);
         subject.restart();
     }
     let other = Append { batches: Bytes::from_static(b"other"), ..append_of(id, 20, 3, 1) };
@@ -261,6 +265,7 @@ pub(super) fn truncation_inside_a_run_lowers_its_end(subject: &mut dyn Subject) 
         assert_eq!(offsets(&read(&*store, id, 14)), [(10, 14), (15, 24)]);
         assert_eq!(offsets(&read(&*store, id, 15)), [(15, 24)]);
         assert_eq!(store.size_bytes(id), 300);
+        drop(store);
         subject.restart();
     }
 }
@@ -449,6 +454,7 @@ pub(super) fn timestamps_are_found(subject: &mut dyn Subject) {
         assert_eq!(find(71, 0), None);
         let latest = block_on(store.max_timestamp(id)).expect("max").expect("a run");
         assert_eq!((latest.base_offset, latest.max_timestamp_ms), (20, 70));
+        drop(store);
         subject.restart();
     }
     write(&*subject.store(), Write::SetLogStart { local_id: id, log_start_offset: 40, state: vec![] }).expect("start");

@@ -9,9 +9,22 @@
 //!      dead       live: served whole, even where the start offset lies inside the run
 //! ```
 
+mod apply;
+pub mod disk;
 mod ends;
+mod group;
+mod index;
+mod io;
+mod keys;
+mod maker;
 pub mod memory;
 pub mod quorum;
+mod read;
+mod record_file;
+mod recovery;
+mod table;
+mod values;
+mod writer;
 
 #[cfg(test)]
 mod conformance;

@@ -1,0 +1,567 @@
+//! The store on disk: joins the index, the record files, the writer and the reader, and owns the log directory.
+//!
+//! ```text
+//! <log.dir>/LOCK              held while a process uses the folder
+//!           store.properties  format version and the store's own id
+//!           clean-stop        there while the last stop was a clean one
+//!           index/            RocksDB
+//!           records/N.rec     record files
+//! ```
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::apply::Applier;
+use super::ends::Ends;
+use super::index::Index;
+use super::io::{Disk, Folder, sync_folder};
+use super::maker::Maker;
+use super::read::{IoPool, Reader};
+use super::recovery::Recovery;
+use super::table::Table;
+use super::writer::Writer;
+use super::{
+    BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Run, RunInfo, Space,
+    StateKind, StoreError, Write,
+};
+
+/// Of the folder's layout as a whole. A folder of a newer one is refused.
+const FORMAT_VERSION: u32 = 1;
+const PROPERTIES: &str = "store.properties";
+const CLEAN_STOP: &str = "clean-stop";
+/// Local ids left out after a stop that was not clean, so that an id handed out and never written down cannot come again while someone remembers it.
+const UNCLEAN_ID_SKIP: u64 = 1 << 20;
+
+/// How a store is set up.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The log directory. Made if it is not there; its parent must be.
+    pub path: PathBuf,
+    /// Whether [`Durability::Synced`] is done. Without, an acknowledged write survives the process but not the machine.
+    pub sync: bool,
+    /// Of the newest runs that stay in memory.
+    pub cache_bytes: usize,
+    /// Of RocksDB's block cache.
+    pub index_cache_bytes: usize,
+    /// Largest record file. Small stores have smaller ones.
+    pub record_file_bytes: u64,
+    /// Free space below which appends are refused; `None` for a default after the file size and the disk's.
+    pub free_space_floor_bytes: Option<u64>,
+    /// The index is made durable after this time,
+    pub flush_interval: Duration,
+    /// or after this many bytes in record files, which bounds what a start after a crash reads.
+    pub flush_bytes: u64,
+    /// Threads for reads that memory cannot answer.
+    pub read_threads: usize,
+}
+
+impl StoreOptions {
+    pub fn new(path: &Path) -> Self {
+        StoreOptions {
+            path: path.to_owned(),
+            sync: true,
+            cache_bytes: 64 * 1024 * 1024,
+            index_cache_bytes: 8 * 1024 * 1024,
+            record_file_bytes: 256 * 1024 * 1024,
+            free_space_floor_bytes: None,
+            flush_interval: Duration::from_secs(60),
+            flush_bytes: 64 * 1024 * 1024,
+            read_threads: 4,
+        }
+    }
+
+    /// Fits what is given to a disk of this size: files small against it, and a floor that leaves room for the files in use and for the index.
+    fn fit(&mut self, space: Space) -> u64 {
+        const MIB: u64 = 1024 * 1024;
+        self.record_file_bytes = self.record_file_bytes.min((space.total_bytes / 64).max(MIB));
+        let floor = 2 * self.record_file_bytes + (64 * MIB).min(space.total_bytes / 16);
+        self.free_space_floor_bytes.unwrap_or(floor)
+    }
+}
+
+/// Why a log directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "the log directory {path} is in use by another process{holder}; stop that one, or give this broker a folder of its own (log.dirs)"
+    )]
+    InUse { path: PathBuf, holder: String },
+    #[error(
+        "the log directory {path} has format {found}, made by a newer version of ottla; this one knows formats up to {FORMAT_VERSION}: run the newer version"
+    )]
+    NewerFormat { path: PathBuf, found: u32 },
+    #[error("{path}: {what}")]
+    Malformed { path: PathBuf, what: String },
+    #[error("the log directory {path} cannot be used: {error}")]
+    Io { path: PathBuf, error: io::Error },
+    #[error("the log directory {path} cannot be used: {error}")]
+    Store { path: PathBuf, error: StoreError },
+}
+
+/// Writes that go in together, and whom to tell.
+pub(super) struct Item {
+    pub writes: Vec<Write>,
+    pub durability: Durability,
+    pub done: Done,
+}
+
+struct Queue {
+    ends: Ends,
+    items: Vec<Item>,
+    health: Health,
+    closed: bool,
+    closer: Option<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+/// What the writer, the readers and the callers have in common.
+pub(super) struct Shared {
+    pub path: PathBuf,
+    pub options: StoreOptions,
+    pub index: Arc<Index>,
+    pub table: Arc<Table>,
+    pub reader: Reader,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    next_local_id: AtomicU64,
+}
+
+/// [`RecordStore`] in a folder. Dropped without [`RecordStore::close`] it completes what is queued, and the next start recovers as after a crash.
+pub struct DiskStore {
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+    pool: IoPool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    opened_clean: bool,
+    _lock: File,
+}
+
+impl DiskStore {
+    /// Opens a log directory, recovers what the last stop left, and starts its threads. Blocks.
+    pub fn open(options: StoreOptions) -> Result<Self, OpenError> {
+        let path = options.path.clone();
+        let failed = |error| OpenError::Io { path: path.clone(), error };
+        let records = path.join("records");
+        let is_new = !records.is_dir();
+        std::fs::create_dir_all(&records).map_err(failed)?;
+        let lock = lock(&path)?;
+        if is_new {
+            sync_folder(&path).map_err(failed)?;
+            path.parent()
+                .map_or(Ok(()), |parent| {
+                    sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+                })
+                .map_err(failed)?;
+        }
+        let folder = Folder::new(&records).map_err(failed)?;
+        Self::open_on(options, Arc::new(folder), lock)
+    }
+
+    fn open_on(mut options: StoreOptions, disk: Arc<dyn Disk>, lock: File) -> Result<Self, OpenError> {
+        let begun = Instant::now();
+        let path = options.path.clone();
+        let failed = |error| OpenError::Io { path: path.clone(), error };
+        let refused = |error| OpenError::Store { path: path.clone(), error };
+        let floor_bytes = options.fit(disk.space().map_err(failed)?);
+        let store_id = read_or_make_properties(&path)?;
+        let opened_clean = take_clean_stop(&path).map_err(failed)?;
+        let index = Arc::new(Index::open(&path.join("index"), options.index_cache_bytes).map_err(refused)?);
+        let table = Arc::new(Table::default());
+        let position = index.position().map_err(refused)?;
+        table.restore(index.partitions().map_err(refused)?);
+        let files = index.files().map_err(refused)?;
+        let next_local_id = position.map_or(1, |position| position.next_local_id);
+        let mut applier = Applier::new(index.clone(), table.clone(), files, next_local_id).map_err(refused)?;
+        let recovery = Recovery { disk: &*disk, store_id, applier: &mut applier, clean: opened_clean };
+        let recovered = recovery.run(position).map_err(refused)?;
+        let mut next_local_id = applier.next_local_id();
+        if !opened_clean {
+            next_local_id += UNCLEAN_ID_SKIP;
+        }
+        let reader = Reader::new(disk.clone(), index.clone(), table.clone());
+        applier.seeds().for_each(|seed| reader.note_file(seed));
+        let health = match &recovered.damage {
+            Some(damage) => Health::ReadOnly { reason: damage.to_string() },
+            None => Health::Writable,
+        };
+        let mut ends = Ends::default();
+        for (local_id, value) in table.values() {
+            ends.restore(local_id, value.log_start_offset, value.log_end_offset);
+        }
+        let shared = Arc::new(Shared {
+            path: path.clone(),
+            options,
+            index,
+            table,
+            reader,
+            queue: Mutex::new(Queue { ends, items: Vec::new(), health, closed: false, closer: None }),
+            wake: Condvar::new(),
+            next_local_id: AtomicU64::new(next_local_id),
+        });
+        tracing::info!(
+            path = %path.display(),
+            clean = opened_clean,
+            groups_applied = recovered.groups_applied,
+            partitions = shared.table.values().len(),
+            took_ms = begun.elapsed().as_millis() as u64,
+            "opened the log directory"
+        );
+        let for_space = Arc::downgrade(&shared);
+        let on_space = Box::new(move |space: Space| match for_space.upgrade() {
+            Some(shared) => shared.note_space(space, floor_bytes),
+            None => false,
+        });
+        let maker = Maker::start(disk.clone(), store_id, recovered.next_file_id, on_space).map_err(refused)?;
+        let dirty = recovered.groups_applied > 0;
+        let writer = Writer::new(shared.clone(), applier, maker, recovered.end, recovered.current, dirty);
+        let writer =
+            std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run()).map_err(failed)?;
+        let pool = IoPool::new(shared.options.read_threads);
+        Ok(DiskStore { shared, disk, pool, writer: Mutex::new(Some(writer)), opened_clean, _lock: lock })
+    }
+
+    /// Whether the last stop was a clean one. After another one, the controller must not count this broker's replicas as eligible leaders.
+    pub fn opened_clean(&self) -> bool {
+        self.opened_clean
+    }
+
+    fn stop(&self) {
+        self.shared.queue.lock().closed = true;
+        self.shared.wake.notify_all();
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer.filter(|writer| writer.thread().id() != std::thread::current().id()) {
+            let _ = writer.join();
+        }
+        self.pool.stop();
+    }
+}
+
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    /// Waits for writes, at most `wait`, and takes all there are. Whether the store is being closed.
+    pub(super) fn next_items(&self, items: &mut Vec<Item>, wait: Option<Duration>) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.items.is_empty() && !queue.closed {
+            match wait {
+                Some(wait) if wait.is_zero() => {}
+                Some(wait) => {
+                    self.wake.wait_for(&mut queue, wait);
+                }
+                None => self.wake.wait(&mut queue),
+            }
+        }
+        std::mem::swap(items, &mut queue.items);
+        queue.closed
+    }
+
+    pub(super) fn take_closer(&self) -> Option<oneshot::Sender<Result<(), StoreError>>> {
+        self.queue.lock().closer.take()
+    }
+
+    /// Why nothing is written any more, if that is so.
+    pub(super) fn read_only(&self) -> Option<String> {
+        match &self.queue.lock().health {
+            Health::ReadOnly { reason } => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// The first failure ends writing.
+    pub(super) fn set_read_only(&self, error: &StoreError) {
+        let mut queue = self.queue.lock();
+        if !matches!(queue.health, Health::ReadOnly { .. }) {
+            tracing::error!(path = %self.path.display(), %error, "the store is read-only from now on");
+            queue.health = Health::ReadOnly { reason: error.to_string() };
+        }
+    }
+
+    /// Refuses appends while there is less free than the floor. Returns whether that is so.
+    fn note_space(&self, space: Space, floor_bytes: u64) -> bool {
+        let low = space.usable_bytes < floor_bytes;
+        let mut queue = self.queue.lock();
+        let (free_bytes, needed_bytes) = (space.usable_bytes, floor_bytes);
+        match &queue.health {
+            Health::ReadOnly { .. } => return false,
+            Health::Writable if low => {
+                tracing::warn!(path = %self.path.display(), free_bytes, needed_bytes, "low on space: appends are refused");
+            }
+            Health::LowSpace { .. } if !low => {
+                tracing::info!(path = %self.path.display(), free_bytes, "there is space again: appends are taken");
+            }
+            Health::Writable | Health::LowSpace { .. } => {}
+        }
+        queue.health = if low { Health::LowSpace { free_bytes, needed_bytes } } else { Health::Writable };
+        low
+    }
+
+    pub(super) fn mark_clean_stop(&self) -> Result<(), StoreError> {
+        let mark = || {
+            File::create(self.path.join(CLEAN_STOP))?.sync_all()?;
+            sync_folder(&self.path)
+        };
+        mark().map_err(|error: io::Error| StoreError::Io { file: CLEAN_STOP.into(), what: error.to_string() })
+    }
+}
+
+/// Takes the folder for this process.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let failed = |error| OpenError::Io { path: path.to_owned(), error };
+    let lock_path = path.join("LOCK");
+    let mut options = File::options();
+    let mut file = options.read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(failed)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let pid = std::fs::read_to_string(&lock_path).unwrap_or_default();
+            let holder = match pid.trim() {
+                "" => String::new(),
+                pid => format!(" (process {pid})"),
+            };
+            return Err(OpenError::InUse { path: path.to_owned(), holder });
+        }
+        Err(error) => return Err(failed(error.into())),
+    }
+    // Only for the sentence above; the lock itself is the kernel's.
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    Ok(file)
+}
+
+/// The store's id from its properties, which a new folder gets.
+fn read_or_make_properties(path: &Path) -> Result<Uuid, OpenError> {
+    let failed = |error| OpenError::Io { path: path.to_owned(), error };
+    let file_path = path.join(PROPERTIES);
+    let text = match std::fs::read_to_string(&file_path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if has_record_files(path).map_err(failed)? {
+                let what = format!("record files are there but {PROPERTIES} is missing; restore the folder as a whole");
+                return Err(OpenError::Malformed { path: path.to_owned(), what });
+            }
+            return make_properties(path).map_err(failed);
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let malformed = |what: &str| OpenError::Malformed { path: file_path.clone(), what: what.to_owned() };
+    let pairs: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
+    let version = pairs.get("version").and_then(|version| version.trim().parse::<u32>().ok());
+    match version {
+        Some(FORMAT_VERSION) => {}
+        Some(found) if found > FORMAT_VERSION => return Err(OpenError::NewerFormat { path: path.to_owned(), found }),
+        _ => return Err(malformed("no version that is known")),
+    }
+    let store_id = pairs.get("store.id").and_then(|id| Uuid::parse_str(id.trim()).ok());
+    store_id.ok_or_else(|| malformed("no store.id"))
+}
+
+fn has_record_files(path: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(path.join("records"))? {
+        if entry?.file_name().to_str().is_some_and(|name| super::record_file::file_id_of(name).is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn make_properties(path: &Path) -> io::Result<Uuid> {
+    let store_id = Uuid::new_v4();
+    let unfinished = path.join("store.properties.tmp");
+    let mut file = File::create(&unfinished)?;
+    writeln!(file, "# Written by ottla. Do not edit.\nversion={FORMAT_VERSION}\nstore.id={store_id}")?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path.join(PROPERTIES))?;
+    sync_folder(path)?;
+    Ok(store_id)
+}
+
+/// Whether the mark of a clean stop was there; it is gone for good when this returns.
+fn take_clean_stop(path: &Path) -> io::Result<bool> {
+    match std::fs::remove_file(path.join(CLEAN_STOP)) {
+        Ok(()) => sync_folder(path).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl RecordStore for DiskStore {
+    fn partitions(&self) -> Result<Vec<PartitionRow>, StoreError> {
+        let values = self.shared.table.values().into_iter();
+        Ok(values
+            .map(|(local_id, value)| PartitionRow {
+                local_id,
+                id: value.id,
+                log_start_offset: value.log_start_offset,
+                log_end_offset: value.log_end_offset,
+                size_bytes: value.size_bytes(),
+            })
+            .collect())
+    }
+
+    /// Needs no IO: an id becomes someone's only by a `Create`, and those are recovered in order.
+    fn allocate(&self) -> Result<LocalId, StoreError> {
+        Ok(LocalId(self.shared.next_local_id.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn submit(&self, write: Write, durability: Durability, done: Done) -> Result<(), StoreError> {
+        self.submit_all(vec![write], durability, done)
+    }
+
+    fn submit_all(&self, writes: Vec<Write>, durability: Durability, done: Done) -> Result<(), StoreError> {
+        let mut queue = self.shared.queue.lock();
+        if queue.closed {
+            return Err(StoreError::Closed);
+        }
+        let parts = &mut *queue;
+        parts.ends.accept(&writes, &parts.health)?;
+        parts.items.push(Item { writes, durability, done });
+        let wake = parts.items.len() == 1;
+        drop(queue);
+        if wake {
+            self.shared.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    fn read_cached(&self, request: &ReadRequest) -> Option<Vec<Run>> {
+        self.shared.table.read(request)
+    }
+
+    fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>> {
+        let shared = self.shared.clone();
+        self.pool.run(move || shared.reader.read(&request))
+    }
+
+    fn find_timestamp(
+        &self,
+        local_id: LocalId,
+        timestamp_ms: i64,
+        from_offset: i64,
+    ) -> BoxFuture<Result<Option<RunInfo>, StoreError>> {
+        let shared = self.shared.clone();
+        self.pool.run(move || shared.reader.find_timestamp(local_id, timestamp_ms, from_offset))
+    }
+
+    fn max_timestamp(&self, local_id: LocalId) -> BoxFuture<Result<Option<RunInfo>, StoreError>> {
+        let shared = self.shared.clone();
+        self.pool.run(move || shared.reader.max_timestamp(local_id))
+    }
+
+    fn state(&self, local_id: LocalId, kind: StateKind) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        self.shared.table.value(local_id).ok_or(StoreError::UnknownPartition(local_id))?;
+        self.shared.index.state(local_id, kind)
+    }
+
+    fn size_bytes(&self, local_id: LocalId) -> u64 {
+        self.shared.table.value(local_id).map_or(0, |value| value.size_bytes())
+    }
+
+    fn health(&self) -> Health {
+        self.shared.queue.lock().health.clone()
+    }
+
+    fn space(&self) -> Result<Space, StoreError> {
+        let failed =
+            |error: io::Error| StoreError::Io { file: self.shared.path.display().to_string(), what: error.to_string() };
+        self.disk.space().map_err(failed)
+    }
+
+    fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    fn close(&self) -> BoxFuture<Result<(), StoreError>> {
+        let (closer, closed) = oneshot::channel();
+        let mut queue = self.shared.queue.lock();
+        if queue.closed {
+            return Box::pin(async { Ok(()) });
+        }
+        queue.closed = true;
+        queue.closer = Some(closer);
+        drop(queue);
+        self.shared.wake.notify_all();
+        Box::pin(async move { closed.await.unwrap_or(Err(StoreError::Closed)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance::{Subject, block_on, conformance_suite};
+    use super::*;
+
+    /// Restarts by a clean stop and by a drop in turn.
+    struct OnDisk {
+        folder: tempfile::TempDir,
+        store: Option<Arc<DiskStore>>,
+        restarts: usize,
+    }
+
+    fn small(path: &Path) -> StoreOptions {
+        StoreOptions {
+            record_file_bytes: 1024 * 1024,
+            free_space_floor_bytes: Some(0),
+            cache_bytes: 100_000,
+            ..StoreOptions::new(path)
+        }
+    }
+
+    impl OnDisk {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = Some(Arc::new(DiskStore::open(small(folder.path())).expect("open")));
+            OnDisk { folder, store, restarts: 0 }
+        }
+    }
+
+    impl Subject for OnDisk {
+        fn store(&self) -> Arc<dyn RecordStore> {
+            self.store.clone().expect("a store")
+        }
+
+        fn restart(&mut self) {
+            self.restarts += 1;
+            let store = self.store.take().expect("a store");
+            let clean = self.restarts % 2 == 1;
+            if clean {
+                block_on(store.close()).expect("close");
+            }
+            assert_eq!(Arc::strong_count(&store), 1, "a test still holds the store");
+            drop(store);
+            let store = DiskStore::open(small(self.folder.path())).expect("open");
+            assert_eq!(store.opened_clean(), clean);
+            self.store = Some(Arc::new(store));
+        }
+    }
+
+    conformance_suite!(OnDisk::new());
+
+    #[test]
+    fn a_second_store_on_the_folder_is_refused() {
+        let subject = OnDisk::new();
+        let error = DiskStore::open(small(subject.folder.path())).err().expect("refused").to_string();
+        assert!(error.contains("in use by another process") && error.contains("log.dirs"), "{error}");
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let mut subject = OnDisk::new();
+        subject.store.take();
+        let path = subject.folder.path().join(PROPERTIES);
+        let text = std::fs::read_to_string(&path).expect("properties");
+        std::fs::write(&path, text.replace("version=1", "version=2")).expect("write");
+        let error = DiskStore::open(small(subject.folder.path())).err().expect("refused").to_string();
+        assert!(error.contains("format 2") && error.contains("newer version"), "{error}");
+    }
+}

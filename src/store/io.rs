@@ -1,0 +1,196 @@
+//! The seam between the store and a folder of record files, so that a model of a disk can stand in for the real one.
+//!
+//! Knows names, bytes and when they are durable; nothing of what the bytes mean. Every call blocks.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Advice, FallocateFlags, OFlags};
+
+use super::Space;
+
+/// Writes start at a multiple of this and have a length that is one: what direct IO asks for on all usual devices.
+pub const BLOCK_BYTES: usize = 4096;
+
+/// A folder of record files.
+pub trait Disk: Send + Sync {
+    /// Names of the files, in no order.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Makes a file that must not exist yet, as long as `size_bytes`, its blocks allocated and reading as zeros. Neither name nor size is durable yet.
+    fn create(&self, name: &str, size_bytes: u64) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens for writing as well as reading.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    fn open_for_read(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes creations and removals durable.
+    fn sync_names(&self) -> io::Result<()>;
+    fn space(&self) -> io::Result<Space>;
+}
+
+/// One open file. Stays readable after its name is removed.
+pub trait DiskFile: Send + Sync {
+    fn len(&self) -> io::Result<u64>;
+    /// Fills `buffer` as far as the file reaches; returns the bytes read.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Writes all of `bytes`: an address, a position and a length that are multiples of [`BLOCK_BYTES`]. `durable`: these bytes (not necessarily
+    /// earlier ones) are on stable storage on return.
+    fn write_at(&self, bytes: &[u8], position: u64, durable: bool) -> io::Result<()>;
+    /// Makes everything written to this file durable, with the length that reading it back needs.
+    fn sync(&self) -> io::Result<()>;
+    /// Cuts the file, or makes it longer by allocated zeros.
+    fn set_len(&self, length_bytes: u64) -> io::Result<()>;
+    /// The next position at or after `position` that may hold something other than zeros; `None` past the last one.
+    fn next_data(&self, position: u64) -> io::Result<Option<u64>>;
+    /// Drops clean pages from the operating system's cache, so that reading shows what the device has.
+    fn drop_cache(&self);
+}
+
+/// A folder of the machine's file system, written with direct IO where it has that.
+pub struct Folder {
+    path: PathBuf,
+    open_flags: i32,
+}
+
+impl Folder {
+    /// The folder must exist.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        let probe = path.join("direct-io.probe");
+        let direct = OFlags::DIRECT.bits() as i32;
+        let opened = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(direct).open(&probe);
+        let open_flags = match &opened {
+            Ok(_) => direct,
+            // Some file systems have no direct IO (tmpfs before Linux 6.6, some overlays): the page cache will do.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => 0,
+            Err(_) => return opened.map(|_| Folder { path: path.to_owned(), open_flags: 0 }),
+        };
+        match std::fs::remove_file(&probe) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(Folder { path: path.to_owned(), open_flags }),
+        }
+    }
+
+    fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<File> {
+        options.read(true).write(true).custom_flags(self.open_flags).open(self.path.join(name))
+    }
+}
+
+impl Disk for Folder {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn create(&self, name: &str, size_bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let file = FolderFile(self.open_with(name, OpenOptions::new().create_new(true))?);
+        file.set_len(size_bytes)?;
+        Ok(Arc::new(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(FolderFile(self.open_with(name, &mut OpenOptions::new())?)))
+    }
+
+    fn open_for_read(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(FolderFile(File::open(self.path.join(name))?)))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        space_of(&self.path)
+    }
+}
+
+/// Bytes of the file system that holds `path`, and those of them that this process may still take.
+pub fn space_of(path: &Path) -> io::Result<Space> {
+    let told = rustix::fs::statvfs(path)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(told.f_frsize);
+    Ok(Space { total_bytes: bytes(told.f_blocks), usable_bytes: bytes(told.f_bavail) })
+}
+
+/// Makes the names in a folder durable.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+struct FolderFile(File);
+
+impl DiskFile for FolderFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.0.read_at(rest, position + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, bytes: &[u8], position: u64, durable: bool) -> io::Result<()> {
+        if !durable {
+            return self.0.write_all_at(bytes, position);
+        }
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            let flags = rustix::io::ReadWriteFlags::DSYNC;
+            match rustix::io::pwritev2(&self.0, &[IoSlice::new(rest)], position + written as u64, flags) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(wrote) => written += wrote,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, length_bytes: u64) -> io::Result<()> {
+        let length_now = self.len()?;
+        if length_bytes <= length_now {
+            return self.0.set_len(length_bytes);
+        }
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), length_now, length_bytes - length_now) {
+            // Without fallocate the blocks come with the writes, and a full disk shows up there.
+            Err(rustix::io::Errno::OPNOTSUPP) => self.0.set_len(length_bytes),
+            result => Ok(result?),
+        }
+    }
+
+    fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(position)) {
+            Ok(found) => Ok(Some(found)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            Err(rustix::io::Errno::INVAL) => Ok((position < self.len()?).then_some(position)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn drop_cache(&self) {
+        // Only advice: when it fails, reading shows the cache, which is what it would have shown anyway.
+        let _ = rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed);
+    }
+}
