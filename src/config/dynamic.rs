@@ -7,23 +7,14 @@ use super::broker::{BrokerConfig, broker_key};
 use super::key::{ConfigKey, FromValue, Update};
 use std::collections::BTreeMap;
 
-/// Keys that make up TLS, which Kafka lets nobody change but for one listener (`SslConfigs.RECONFIGURABLE_CONFIGS`).
+/// Keys of stores of keys, which can be changed only for one listener (`SslConfigs.RECONFIGURABLE_CONFIGS`).
 const SECURITY: &[&str] = &[
-    "ssl.cipher.suites",
-    "ssl.enabled.protocols",
-    "ssl.endpoint.identification.algorithm",
-    "ssl.engine.factory.class",
     "ssl.key.password",
-    "ssl.keymanager.algorithm",
     "ssl.keystore.certificate.chain",
     "ssl.keystore.key",
     "ssl.keystore.location",
     "ssl.keystore.password",
     "ssl.keystore.type",
-    "ssl.protocol",
-    "ssl.provider",
-    "ssl.secure.random.implementation",
-    "ssl.trustmanager.algorithm",
     "ssl.truststore.certificates",
     "ssl.truststore.location",
     "ssl.truststore.password",
@@ -201,8 +192,8 @@ mod tests {
         assert_eq!(check(&[("a.plugins.own", "x"), ("leader.replication.throttled.rate", "9")], true), Ok(()));
         let said = "Cannot update these configs dynamically: [node.id, num.partitions]";
         assert_eq!(check(&[("num.partitions", "5"), ("node.id", "1")], true), Err(said.into()));
-        let said = "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.protocol]";
-        assert_eq!(check(&[("ssl.protocol", "TLSv1.3")], true), Err(said.into()));
+        let said = "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.keystore.type]";
+        assert_eq!(check(&[("ssl.keystore.type", "PEM")], true), Err(said.into()));
         assert_eq!(check(&[("listener.name.internal.ssl.protocol", "TLSv1.3")], true), Ok(()));
     }
 
@@ -235,7 +226,7 @@ mod tests {
             ("message.max.bytes", "7"),
             ("log.retention.ms", "soon"),
             ("num.partitions", "3"),
-            ("ssl.protocol", "x"),
+            ("ssl.keystore.type", "x"),
             ("cordoned.log.dirs", "/a"),
             ("own", "x"),
         ]);

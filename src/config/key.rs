@@ -3,6 +3,7 @@
 //! Knows no particular key, reads no file and no environment. Messages follow Kafka's form, because clients show them.
 
 use super::ConfigError;
+use std::collections::HashSet;
 use std::fmt;
 
 /// The types of Kafka's `ConfigDef.Type`.
@@ -71,7 +72,7 @@ pub enum Valid {
     OneOf(&'static [&'static str]),
     OneOfIgnoringCase(&'static [&'static str]),
     NonEmpty,
-    /// A list without duplicates and empty entries; an empty `allowed` allows any entry.
+    /// A list without empty entries, from which duplicates are dropped; an empty `allowed` allows any entry.
     ListOf {
         allowed: &'static [&'static str],
         may_be_empty: bool,
@@ -152,7 +153,12 @@ impl ConfigKey {
     /// # Errors
     /// [`ConfigError::Invalid`] with the key's name, the text (hidden for passwords) and what is allowed.
     pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
-        let value = self.parse_type(text)?;
+        let mut value = self.parse_type(text)?;
+        if let (Valid::ListOf { .. }, Value::List(entries)) = (self.valid, &mut value) {
+            // As Kafka does since KIP-1161.
+            let mut seen = HashSet::new();
+            entries.retain(|entry| seen.insert(entry.clone()));
+        }
         self.check(text, &value)?;
         Ok(value)
     }
@@ -246,11 +252,6 @@ impl ConfigKey {
             let said = format!("Configuration '{name}' must not be empty. Valid values include: {what}");
             return Err(ConfigError::Relation(said));
         }
-        for (index, entry) in given.iter().enumerate() {
-            if given.iter().take(index).any(|earlier| earlier == entry) {
-                return Err(ConfigError::Relation(format!("Configuration '{name}' values must not be duplicated.")));
-            }
-        }
         for entry in given {
             if entry.is_empty() {
                 return Err(ConfigError::Relation(format!("Configuration '{name}' values must not be empty.")));
@@ -291,7 +292,7 @@ impl ConfigKey {
             Valid::OneOf(allowed) => format!("[{}]", allowed.join(", ")),
             Valid::OneOfIgnoringCase(allowed) => format!("(case insensitive) [{}]", allowed.join(", ")),
             Valid::NonEmpty => "non-empty string".into(),
-            Valid::ListOf { allowed: [], .. } => "no duplicates".into(),
+            Valid::ListOf { allowed: [], .. } => String::new(),
             Valid::ListOf { allowed, .. } => format!("[{}]", allowed.join(", ")),
             Valid::GzipLevel => "[1,...,9] or -1".into(),
             Valid::ThrottledReplicas => "* or [partitionId]:[brokerId],...".into(),
@@ -494,7 +495,7 @@ pub(crate) mod row {
     pub use super::Preset::{Is, Null};
     pub use super::Valid::{self, Any, AtLeast, Between, ListOf, NonEmpty, OneOf, OneOfIgnoringCase};
 
-    /// A list of anything without duplicates, that may be empty.
+    /// A list of anything, that may be empty.
     pub const LIST: Valid = ListOf { allowed: &[], may_be_empty: true };
     /// The same, but not empty.
     pub const FULL_LIST: Valid = ListOf { allowed: &[], may_be_empty: false };

@@ -188,7 +188,7 @@ fn roles_fit_listeners_and_voters() {
 fn values_and_relations_that_cannot_be_are_refused() {
     refused(&[("auto.create.topics.enable", "yes")], "either true or false");
     refused(&[("log.cleanup.policy", "delete,erase")], "must be one of: compact, delete");
-    refused(&[("log.cleanup.policy", "delete,delete")], "duplicated");
+    refused(&[("log.cleanup.policy", "delete,,compact")], "must not be empty");
     refused(&[("compression.gzip.level", "0")], "between 1 and 9");
     refused(&[("log.segment.bytes", "1024")], "at least 1048576");
     refused(&[("message.max.bytes", "3000000000")], "type INT");
@@ -206,6 +206,13 @@ fn values_and_relations_that_cannot_be_are_refused() {
     refused(&[("leader.replication.throttled.rate", "1")], "dynamic");
     let secret = broker(&[("ssl.keystore.password", "secret"), ("num.partitions", "x")]).unwrap_err().to_string();
     assert!(!secret.contains("secret"));
+}
+
+#[test]
+fn duplicates_in_lists_are_dropped() {
+    let config = broker(&[("log.dirs", "/a,/b,/a"), ("log.cleanup.policy", "compact, compact")]).unwrap();
+    assert_eq!(config.log_dirs().len(), 2);
+    assert_eq!(config.value("log.cleanup.policy"), Some(&Value::List(vec!["compact".into()])));
 }
 
 #[test]
