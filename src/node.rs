@@ -40,6 +40,7 @@ use crate::net::settings::{Endpoint, NetSettings};
 use crate::replica::manager::ReplicaOptions;
 use crate::replica::partition::ReplicaError;
 use crate::replica::{Partition, ReplicaManager};
+use crate::store::disk::{DiskStore, OpenError, StoreOptions};
 use crate::store::quorum::{DiskQuorumStore, QuorumStoreError};
 use crate::store::{RecordStore, StoreError};
 use crate::types::time::SharedClock;
@@ -61,6 +62,8 @@ pub enum NodeError {
     Meta(#[from] MetaError),
     #[error(transparent)]
     Net(#[from] NetError),
+    #[error(transparent)]
+    OpenStore(#[from] OpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -147,7 +150,7 @@ impl Node {
             server.listeners().iter().map(|listener| (Arc::clone(&listener.name), listener.address)).collect();
         let clock: SharedClock = Arc::new(SystemClock);
 
-        let stores = open_stores(&config)?;
+        let stores = tokio::task::block_in_place(|| open_stores(&config))?;
         let cluster = open_cluster(&config, &meta.cluster_id, Arc::clone(&clock)).await?;
         let current = Arc::new(ArcSwap::new(Arc::clone(&config)));
         let replicas = Arc::new(ReplicaManager::open(ReplicaOptions {
@@ -220,12 +223,19 @@ fn endpoints(listeners: &[Listener]) -> Vec<Endpoint> {
     listeners.iter().map(endpoint).collect()
 }
 
+/// Opens every log directory. Blocking: a start after a kill reads what the index has not seen.
 fn open_stores(config: &BrokerConfig) -> Result<Vec<Arc<dyn RecordStore>>, NodeError> {
-    config
-        .log_dirs()
-        .iter()
-        .map(|_| Ok(Arc::new(crate::store::memory::MemoryStore::new()) as Arc<dyn RecordStore>))
-        .collect()
+    let directories = config.log_dirs();
+    // Memory is for the broker as a whole.
+    let share = |bytes: u64| usize::try_from(bytes / directories.len().max(1) as u64).unwrap_or(usize::MAX);
+    let open = |path: &PathBuf| {
+        let mut options = StoreOptions::new(path);
+        options.cache_bytes = share(config.store_tail_memory_bytes());
+        options.index_cache_bytes = share(u64::try_from(config.store_index_memory_bytes).unwrap_or(0));
+        options.record_file_bytes = u64::try_from(config.store_record_file_bytes).unwrap_or(options.record_file_bytes);
+        Ok(Arc::new(DiskStore::open(options)?) as Arc<dyn RecordStore>)
+    };
+    directories.iter().map(open).collect()
 }
 
 async fn open_cluster(config: &BrokerConfig, cluster_id: &str, clock: SharedClock) -> Result<Arc<Cluster>, NodeError> {
