@@ -6,16 +6,19 @@
 //! ```
 
 mod meta_properties;
+mod pages;
 
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -35,6 +38,7 @@ use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::replica_log::ReplicaLog;
 use crate::metrics::Registry;
 use crate::net::budget::Budget;
+use crate::net::http;
 use crate::net::listener::{NetError, RunningServer, Server};
 use crate::net::settings::{Endpoint, NetSettings};
 use crate::replica::manager::ReplicaOptions;
@@ -47,9 +51,13 @@ use crate::types::time::SharedClock;
 use crate::types::topic_name::GROUP_METADATA_TOPIC;
 use crate::types::{SystemClock, TopicIdPartition};
 use meta_properties::MetaError;
+use pages::NodePages;
 
 /// How long requests in flight may take when the node stops.
 const DRAIN_BOUND: Duration = Duration::from_millis(300);
+
+/// How often metric samples are gathered.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// Threads for requests: one per core, at most this many.
 const MAX_WORKER_THREADS: usize = 16;
@@ -74,6 +82,8 @@ pub enum NodeError {
     Replicas(#[from] ReplicaError),
     #[error("this broker cannot register: {0}")]
     Registration(String),
+    #[error("metrics.address {address} cannot be listened on: {source}; set another, or an empty one for none")]
+    MetricsAddress { address: String, source: io::Error },
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
 }
@@ -111,7 +121,11 @@ fn logging() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
     // A program that embeds a node may have its own subscriber already.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stdout().is_terminal())
+        .with_target(false)
+        .try_init();
 }
 
 struct Signals {
@@ -138,6 +152,9 @@ pub struct Node {
     broker: Arc<Broker>,
     server: RunningServer,
     follower: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
+    http: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    serving: Arc<AtomicBool>,
 }
 
 impl Node {
@@ -149,6 +166,7 @@ impl Node {
         let bound: HashMap<Arc<str>, SocketAddr> =
             server.listeners().iter().map(|listener| (Arc::clone(&listener.name), listener.address)).collect();
         let clock: SharedClock = Arc::new(SystemClock);
+        let metrics = Registry::new();
 
         let stores = tokio::task::block_in_place(|| open_stores(&config))?;
         let cluster = open_cluster(&config, &meta.cluster_id, Arc::clone(&clock)).await?;
@@ -158,11 +176,11 @@ impl Node {
             stores,
             resolve_config: resolver(Arc::clone(&current)),
             sync_sole_replica: config.sync_single_replica,
+            metrics: Arc::clone(&metrics),
         })?);
         let log =
             ReplicaLog { config: Arc::clone(&current), cluster: Arc::clone(&cluster), replicas: Arc::clone(&replicas) };
         let groups = Arc::new(GroupCoordinator::new(GroupConfig::from(&*config), Arc::new(log), Arc::clone(&clock)));
-        let metrics = Registry::new();
         let (image, subscription) = cluster.subscribe();
         let broker = Arc::new(Broker::new(BrokerParts {
             config: current,
@@ -179,11 +197,15 @@ impl Node {
         register(&broker, &meta.cluster_id).await?;
 
         let memory_bytes = usize::try_from(config.request_memory_bytes()).unwrap_or(usize::MAX);
-        let dispatcher = Arc::new(Dispatcher { broker: Arc::clone(&broker) });
+        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));
         let server = server
             .start(dispatcher, Budget::new(memory_bytes), &metrics)
             .map_err(|source| NodeError::Io { what: "starting the listeners", source })?;
-        Ok(Self { broker, server, follower })
+        pages::register(&broker);
+        let serving = Arc::new(AtomicBool::new(true));
+        let http = http(&broker, &serving).await?;
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&broker)));
+        Ok(Self { broker, server, follower, upkeep, http, serving })
     }
 
     /// Where each listener listens, by name.
@@ -193,7 +215,9 @@ impl Node {
 
     /// Answers what is in flight, makes everything durable, and ends.
     pub async fn stop(self) {
-        let Self { broker, server, follower } = self;
+        let Self { broker, server, follower, upkeep, http, serving } = self;
+        serving.store(false, Ordering::Release);
+        upkeep.abort();
         server.stop(DRAIN_BOUND).await;
         broker.groups.shutdown();
         follower.abort();
@@ -203,6 +227,45 @@ impl Node {
             }
         }
         broker.cluster.close().await;
+        if let Some((end, served)) = http {
+            end.send_replace(true);
+            let _ = served.await;
+        }
+    }
+}
+
+async fn http(
+    broker: &Arc<Broker>,
+    serving: &Arc<AtomicBool>,
+) -> Result<Option<(watch::Sender<bool>, JoinHandle<()>)>, NodeError> {
+    let Some(address) = broker.config().metrics_address() else { return Ok(None) };
+    let listener = http::bind(&address).await.map_err(|source| NodeError::MetricsAddress {
+        address: format!("{}:{}", address.host.as_deref().unwrap_or(""), address.port),
+        source,
+    })?;
+    let (end, ended) = watch::channel(false);
+    let pages = Arc::new(NodePages { broker: Arc::clone(broker), serving: Arc::clone(serving) });
+    Ok(Some((end, tokio::spawn(http::serve(listener, pages, ended)))))
+}
+
+/// Work that comes round by itself: metric samples are gathered, idle producers forgotten.
+async fn upkeep(broker: Arc<Broker>) {
+    let config = broker.config();
+    let every = u64::try_from(config.producer_id_expiration_check_interval_ms).unwrap_or(u64::MAX).max(1);
+    let mut producers = tokio::time::interval(Duration::from_millis(every));
+    let mut samples = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        tokio::select! {
+            _ = samples.tick() => broker.metrics.upkeep(),
+            _ = producers.tick() => {
+                let (now_ms, expiration_ms) = (broker.clock.wall_ms(), i64::from(broker.config().producer_id_expiration_ms));
+                for partition in broker.replicas.partitions() {
+                    if let Err(error) = partition.log().expire_producers(now_ms, expiration_ms) {
+                        warn!(topic = %partition.topic(), partition = partition.id().partition, %error, "cannot forget idle producers");
+                    }
+                }
+            }
+        }
     }
 }
 

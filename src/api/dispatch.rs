@@ -1,18 +1,30 @@
 //! From a frame to its handler: header, version check, table row, metrics. The broker's side of `context::Dispatch`.
 
 use bytes::BytesMut;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::context::{Begun, CloseReason, Connection, Dispatch, Outcome, RequestContext};
+use super::request_metrics::RequestMetrics;
 use super::table::{self, ApiRow};
 use super::{Broker, api_versions};
 use crate::protocol::header;
 
 /// Sends each frame to the broker's handlers.
 pub struct Dispatcher {
-    pub broker: Arc<Broker>,
+    broker: Arc<Broker>,
+    metrics: Arc<RequestMetrics>,
+}
+
+impl Dispatcher {
+    pub fn new(broker: Arc<Broker>) -> Self {
+        let metrics = Arc::new(RequestMetrics::new(&broker.metrics));
+        Self { broker, metrics }
+    }
 }
 
 impl Dispatch for Dispatcher {
@@ -39,16 +51,66 @@ impl Dispatch for Dispatcher {
             }
             return refuse(CloseReason::UnsupportedVersion { api_key, api_version });
         }
-        Begun { outcome: Box::pin(run(Arc::clone(&self.broker), row, context, frame)), overlaps: row.overlaps }
+        Begun {
+            outcome: Box::pin(Timed::new(
+                row,
+                &context,
+                &self.metrics,
+                (row.handler)(Arc::clone(&self.broker), context.clone(), frame),
+            )),
+            overlaps: row.overlaps,
+        }
     }
 }
 
-async fn run(broker: Arc<Broker>, row: &'static ApiRow, context: RequestContext, body: BytesMut) -> Outcome {
-    let started = Instant::now();
-    let (correlation_id, client_id) = (context.correlation_id, Arc::clone(&context.client_id));
-    let outcome = (row.handler)(broker, context, body).await;
-    debug!(api = ?row.key, correlation_id, %client_id, took_us = started.elapsed().as_micros(), ok = outcome.is_ok(), "request");
-    outcome
+/// A handler's future, timed: its first poll is the request's first stage.
+struct Timed {
+    row: &'static ApiRow,
+    api_version: i16,
+    correlation_id: i32,
+    client_id: Arc<str>,
+    metrics: Arc<RequestMetrics>,
+    began: Instant,
+    local: Option<Duration>,
+    handler: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+}
+
+impl Timed {
+    fn new(
+        row: &'static ApiRow,
+        context: &RequestContext,
+        metrics: &Arc<RequestMetrics>,
+        handler: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    ) -> Self {
+        Self {
+            row,
+            api_version: context.api_version,
+            correlation_id: context.correlation_id,
+            client_id: Arc::clone(&context.client_id),
+            metrics: Arc::clone(metrics),
+            began: Instant::now(),
+            local: None,
+            handler,
+        }
+    }
+}
+
+impl Future for Timed {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let this = &mut *self;
+        let polled = this.handler.as_mut().poll(cx);
+        let began = this.began;
+        let local = *this.local.get_or_insert_with(|| began.elapsed());
+        if let Poll::Ready(outcome) = &polled {
+            let total = began.elapsed();
+            this.metrics.answered(this.row, this.api_version, local, total);
+            let (correlation_id, client_id, ok) = (this.correlation_id, &this.client_id, outcome.is_ok());
+            debug!(api = ?this.row.key, version = this.api_version, correlation_id, %client_id, took_us = total.as_micros(), ok, "request");
+        }
+        polled
+    }
 }
 
 fn refuse(reason: CloseReason) -> Begun {

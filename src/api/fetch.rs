@@ -251,6 +251,7 @@ async fn read_one(partition: &Arc<Partition>, wanted: &FetchPartition, params: &
                 tracing::error!(topic = %partition.topic(), partition = wanted.partition, %error, "fetch failed");
             }
             let leadership = partition.leadership();
+            partition.metrics().fetched(0, true);
             let mut read = Read::failed(code);
             if matches!(code, ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch) {
                 read.current_leader = Some((leadership.leader, leadership.leader_epoch));
@@ -290,6 +291,7 @@ async fn try_read_one(
     if range.max_bytes > 0 || range.at_least_one {
         read.records = partition.log().read(&range).await?;
     }
+    partition.metrics().fetched(read.records.bytes as u64, false);
     Ok(read)
 }
 

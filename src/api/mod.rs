@@ -15,6 +15,7 @@ pub mod fetch_session;
 pub mod list_offsets;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod request_metrics;
 pub mod table;
 
 use arc_swap::ArcSwap;

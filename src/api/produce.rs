@@ -151,23 +151,34 @@ fn append_one(
         .replicas
         .partition(target.topic_id, target.partition)
         .ok_or_else(|| Failure::of(ResponseError::NotLeaderOrFollower))?;
-    partition.check_leader(-1).map_err(|error| replica_failure(&error, &partition))?;
+    let refused = records.len() as u64;
+    append_valid(broker, &partition, records, acks).inspect_err(|_| partition.metrics().produce_failed(refused))
+}
 
-    let rules = rules(broker, &partition);
+fn append_valid(
+    broker: &Arc<Broker>,
+    partition: &Arc<Partition>,
+    records: BytesMut,
+    acks: Acks,
+) -> Result<Stage, Failure> {
+    partition.check_leader(-1).map_err(|error| replica_failure(&error, partition))?;
+    let batch = BatchView::parse(&records).map_err(|error| batch_failure(&error, -1))?;
+    let rules = rules(broker, partition);
     let valid = batch_validation::validate(&batch, &rules)
         .map_err(|error| batch_failure(&error, partition.log().start_offset()))?;
     let size = batch.bytes.len();
-    let (records, info) = prepare(&partition, records, size, &valid, &rules)
+    let (records, info) = prepare(partition, records, size, &valid, &rules)
         .map_err(|error| batch_failure(&error, partition.log().start_offset()))?;
     let (appended, wait) = partition
         .append(records, &[info], AppendOrigin::Client, acks)
-        .map_err(|error| replica_failure(&error, &partition))?;
+        .map_err(|error| replica_failure(&error, partition))?;
+    partition.metrics().produced(u64::try_from(valid.header.record_count).unwrap_or(0), size as u64);
     let log_append_time_ms = match (valid.timestamp_type, appended.duplicate_timestamp_ms) {
         (_, Some(timestamp_ms)) => timestamp_ms,
         (TimestampType::LogAppendTime, None) => valid.max_timestamp_ms,
         (TimestampType::CreateTime, None) => -1,
     };
-    Ok(Stage::Appended { appended, log_append_time_ms, partition, wait })
+    Ok(Stage::Appended { appended, log_append_time_ms, partition: Arc::clone(partition), wait })
 }
 
 fn rules(broker: &Broker, partition: &Partition) -> BatchRules {

@@ -5,6 +5,8 @@
 pub mod process;
 pub mod registry;
 pub mod table;
+pub mod topic;
 
 pub use registry::{Registry, Scrape};
 pub use table::{Kind, Metric};
+pub use topic::TopicMetrics;

@@ -7,11 +7,12 @@ use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::partition::{Leadership, Partition, ReplicaError};
+use super::partition::{Leadership, Partition, PartitionParts, ReplicaError};
 use crate::cluster::delta::Delta;
 use crate::cluster::image::{MetadataImage, Topic};
 use crate::cluster::record::{PartitionState, ResourceKind};
 use crate::config::TopicConfig;
+use crate::metrics::{Registry, TopicMetrics};
 use crate::store::{Durability, PartitionRow, RecordStore, StoreError, Write};
 use crate::types::{BrokerId, TopicIdPartition};
 
@@ -26,6 +27,7 @@ pub struct ReplicaOptions {
     pub resolve_config: ResolveConfig,
     /// Whether an acks=all write of a partition with one replica is synced before its answer.
     pub sync_sole_replica: bool,
+    pub metrics: Arc<Registry>,
 }
 
 type Partitions = HashMap<TopicIdPartition, Arc<Partition>, ahash::RandomState>;
@@ -78,16 +80,16 @@ impl ReplicaManager {
         self.delete(delta).await?;
         let mut missing = Vec::new();
         for topic in delta.topics_created.iter().filter_map(|id| image.topic_by_id(id)) {
-            let config = (self.options.resolve_config)(image, &topic.name);
+            let shared = self.shared(image, topic);
             for (partition, state) in (0..).zip(&topic.partitions) {
-                self.place(topic, partition, state, &config, &mut missing);
+                self.place(topic, partition, state, &shared, &mut missing);
             }
         }
         for changed in &delta.partitions {
             let Some(topic) = image.topic_by_id(&changed.topic_id) else { continue };
             let Some(state) = topic.partition(changed.partition) else { continue };
-            let config = (self.options.resolve_config)(image, &topic.name);
-            self.place(topic, changed.partition, state, &config, &mut missing);
+            let shared = self.shared(image, topic);
+            self.place(topic, changed.partition, state, &shared, &mut missing);
         }
         self.create(missing).await?;
         self.reconfigure(image, delta);
@@ -107,20 +109,31 @@ impl ReplicaManager {
         self.found.read().keys().copied().collect()
     }
 
+    fn shared(&self, image: &MetadataImage, topic: &Topic) -> TopicShared {
+        TopicShared {
+            config: (self.options.resolve_config)(image, &topic.name),
+            metrics: TopicMetrics::new(&self.options.metrics, &topic.name),
+        }
+    }
+
     fn place(
         &self,
         topic: &Topic,
         partition: i32,
         state: &PartitionState,
-        config: &Arc<TopicConfig>,
+        shared: &TopicShared,
         missing: &mut Vec<(PartitionRow, NewPartition)>,
     ) {
         if !state.replicas.contains(&self.options.broker_id) {
             return;
         }
         let id = TopicIdPartition { topic_id: topic.id, partition };
-        let new =
-            NewPartition { topic: Arc::clone(&topic.name), leadership: leadership(state), config: Arc::clone(config) };
+        let new = NewPartition {
+            topic: Arc::clone(&topic.name),
+            metrics: Arc::clone(&shared.metrics),
+            leadership: leadership(state),
+            config: Arc::clone(&shared.config),
+        };
         if let Some(known) = self.partitions.read().get(&id) {
             known.set_leadership(new.leadership);
             return;
@@ -161,14 +174,14 @@ impl ReplicaManager {
 
     fn serve(&self, store: usize, row: &PartitionRow, new: NewPartition) {
         let Some(store) = self.options.stores.get(store) else { return };
-        let partition = Partition::open(
-            new.topic,
-            self.options.broker_id,
-            Arc::clone(store),
-            row,
-            new.config,
-            self.options.sync_sole_replica,
-        );
+        let parts = PartitionParts {
+            topic: new.topic,
+            broker_id: self.options.broker_id,
+            config: new.config,
+            sync_sole_replica: self.options.sync_sole_replica,
+            metrics: new.metrics,
+        };
+        let partition = Partition::open(Arc::clone(store), row, parts);
         partition.set_leadership(new.leadership);
         self.partitions.write().insert(row.id, Arc::new(partition));
     }
@@ -229,8 +242,15 @@ impl ReplicaManager {
     }
 }
 
+/// What all partitions of a topic have in common.
+struct TopicShared {
+    config: Arc<TopicConfig>,
+    metrics: Arc<TopicMetrics>,
+}
+
 struct NewPartition {
     topic: Arc<str>,
+    metrics: Arc<TopicMetrics>,
     leadership: Leadership,
     config: Arc<TopicConfig>,
 }

@@ -20,6 +20,7 @@ use crate::log::append::BatchInfo;
 use crate::log::partition_log::AppendRequest;
 use crate::log::producers::AppendOrigin;
 use crate::log::{Appended, LogError, LogListener, PartitionLog};
+use crate::metrics::TopicMetrics;
 use crate::store::{Durability, PartitionRow, RecordStore, StoreError};
 use crate::types::{BrokerId, LeaderEpoch, TopicIdPartition};
 
@@ -95,17 +96,21 @@ pub struct Partition {
     config: ArcSwap<TopicConfig>,
     /// A partition with one replica has an acks=all write synced before the answer (`ottla.sync` relaxes it).
     sync_sole_replica: bool,
+    metrics: Arc<TopicMetrics>,
+}
+
+/// What a partition is opened with.
+pub struct PartitionParts {
+    pub topic: Arc<str>,
+    pub broker_id: BrokerId,
+    pub config: Arc<TopicConfig>,
+    pub sync_sole_replica: bool,
+    pub metrics: Arc<TopicMetrics>,
 }
 
 impl Partition {
-    pub fn open(
-        topic: Arc<str>,
-        broker_id: BrokerId,
-        store: Arc<dyn RecordStore>,
-        row: &PartitionRow,
-        config: Arc<TopicConfig>,
-        sync_sole_replica: bool,
-    ) -> Self {
+    pub fn open(store: Arc<dyn RecordStore>, row: &PartitionRow, parts: PartitionParts) -> Self {
+        let PartitionParts { topic, broker_id, config, sync_sole_replica, metrics } = parts;
         let signals = Arc::new(Signals {
             high_watermark: AtomicI64::new(row.log_end_offset),
             sole_in_sync: AtomicBool::new(false),
@@ -116,11 +121,16 @@ impl Partition {
         let listener: Arc<dyn LogListener> = Arc::<Signals>::clone(&signals);
         let log = Arc::new(PartitionLog::open(store, row, listener));
         let leadership = RwLock::new(Leadership { leader: -1, leader_epoch: -1, replicas: 0, in_sync: 0 });
-        Self { topic, broker_id, log, signals, leadership, config: ArcSwap::new(config), sync_sole_replica }
+        Self { topic, broker_id, log, signals, leadership, config: ArcSwap::new(config), sync_sole_replica, metrics }
     }
 
     pub fn topic(&self) -> &Arc<str> {
         &self.topic
+    }
+
+    /// The topic's counters.
+    pub fn metrics(&self) -> &TopicMetrics {
+        &self.metrics
     }
 
     pub fn id(&self) -> TopicIdPartition {
