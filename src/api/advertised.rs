@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::context::RequestContext;
+use crate::cluster::record::BrokerState;
 use crate::types::BrokerId;
 
 /// A broker as a client sees it.
@@ -18,26 +19,24 @@ pub struct Node {
     pub rack: Option<Arc<str>>,
 }
 
-/// The active brokers that have the listener through which the request came.
+/// The brokers that live (those in controlled shutdown do) and have the listener through which the request came.
 pub fn nodes(broker: &Broker, context: &RequestContext) -> Vec<Node> {
     let image = broker.cluster.image();
-    let listener = &context.connection.listener;
-    image
-        .brokers()
-        .filter(|known| known.is_active())
-        .filter_map(|known| {
-            let endpoint = known.endpoints.iter().find(|endpoint| endpoint.name == *listener)?;
-            let (host, port) = if known.id == broker.id {
-                own_address(broker, context)
-            } else {
-                (Arc::clone(&endpoint.host), i32::from(endpoint.port))
-            };
-            Some(Node { id: known.id, host, port, rack: known.rack.clone() })
-        })
-        .collect()
+    image.brokers().filter(|known| !known.fenced).filter_map(|known| registered_node(broker, context, known)).collect()
 }
 
-/// The address of one broker, if it is active and has the listener.
+/// A broker's address, fenced or not, if it has the listener through which the request came.
+pub fn registered_node(broker: &Broker, context: &RequestContext, known: &BrokerState) -> Option<Node> {
+    let endpoint = known.endpoints.iter().find(|endpoint| endpoint.name == context.connection.listener)?;
+    let (host, port) = if known.id == broker.id {
+        own_address(broker, context)
+    } else {
+        (Arc::clone(&endpoint.host), i32::from(endpoint.port))
+    };
+    Some(Node { id: known.id, host, port, rack: known.rack.clone() })
+}
+
+/// The address of one broker, if it lives and has the listener.
 pub fn node(broker: &Broker, context: &RequestContext, id: BrokerId) -> Option<Node> {
     nodes(broker, context).into_iter().find(|node| node.id == id)
 }

@@ -2,6 +2,7 @@
 
 use kafka_protocol::ResponseError;
 
+use crate::cluster::ClusterError;
 use crate::log::LogError;
 use crate::log::producers::ProducerError;
 use crate::replica::partition::ReplicaError;
@@ -70,6 +71,17 @@ impl ErrorCode for ReplicaError {
             Self::Unknown(_) => ResponseError::UnknownTopicOrPartition,
             Self::Log(error) => error.error(),
             Self::Store(error) => error.error(),
+        }
+    }
+}
+
+impl ErrorCode for ClusterError {
+    fn error(&self) -> ResponseError {
+        match self {
+            // Nothing happened; clients ask for the controller again and retry.
+            Self::NotLeader { .. } | Self::Superseded | Self::Closed => ResponseError::NotController,
+            Self::TimedOut { .. } => ResponseError::RequestTimedOut,
+            Self::Internal(_) | Self::OtherCluster { .. } | Self::Start(_) => ResponseError::UnknownServerError,
         }
     }
 }

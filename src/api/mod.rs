@@ -4,19 +4,31 @@
 
 pub mod advertised;
 pub mod api_versions;
+pub mod authorized_operations;
+pub mod auto_create;
 pub mod context;
+pub mod create_partitions;
+pub mod create_topics;
 pub mod delete_records;
+pub mod delete_topics;
+pub mod describe_cluster;
 pub mod describe_log_dirs;
 pub mod describe_producers;
+pub mod describe_quorum;
+pub mod describe_topic_partitions;
 pub mod dispatch;
+pub mod elect_leaders;
 pub mod error_code;
 pub mod fetch;
 pub mod fetch_session;
+pub mod init_producer_id;
 pub mod list_offsets;
+pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod request_metrics;
 pub mod table;
+pub mod update_features;
 
 use arc_swap::ArcSwap;
 use std::collections::HashMap;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::context::{CloseReason, Outcome, Reply, RequestContext};
 use super::{
-    Broker, api_versions, delete_records, describe_log_dirs, describe_producers, fetch, list_offsets,
-    offset_for_leader_epoch, produce,
+    Broker, api_versions, create_partitions, create_topics, delete_records, delete_topics, describe_cluster,
+    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
+    init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce, update_features,
 };
 use crate::protocol::codec;
 
@@ -63,11 +64,21 @@ pub static APIS: &[ApiRow] = &[
         handler: |broker, context, body| Box::pin(fetch::handle(broker, context, body)),
     },
     row!(ListOffsets, 1..=10, ListOffsetsRequest, list_offsets::handle),
+    row!(Metadata, 0..=13, MetadataRequest, metadata::handle),
     row!(ApiVersions, 0..=4, ApiVersionsRequest, api_versions::handle),
+    row!(CreateTopics, 2..=7, CreateTopicsRequest, create_topics::handle),
+    row!(DeleteTopics, 1..=6, DeleteTopicsRequest, delete_topics::handle),
     row!(DeleteRecords, 0..=2, DeleteRecordsRequest, delete_records::handle),
+    row!(InitProducerId, 0..=5, InitProducerIdRequest, init_producer_id::handle),
     row!(OffsetForLeaderEpoch, 2..=4, OffsetForLeaderEpochRequest, offset_for_leader_epoch::handle),
     row!(DescribeLogDirs, 1..=4, DescribeLogDirsRequest, describe_log_dirs::handle),
+    row!(CreatePartitions, 0..=3, CreatePartitionsRequest, create_partitions::handle),
+    row!(ElectLeaders, 0..=2, ElectLeadersRequest, elect_leaders::handle),
+    row!(DescribeQuorum, 0..=2, DescribeQuorumRequest, describe_quorum::handle),
+    row!(UpdateFeatures, 0..=2, UpdateFeaturesRequest, update_features::handle),
+    row!(DescribeCluster, 0..=2, DescribeClusterRequest, describe_cluster::handle),
     row!(DescribeProducers, 0..=0, DescribeProducersRequest, describe_producers::handle),
+    row!(DescribeTopicPartitions, 0..=0, DescribeTopicPartitionsRequest, describe_topic_partitions::handle),
 ];
 
 /// The row of an API key.

@@ -12,6 +12,7 @@ pub mod decide;
 pub mod delta;
 pub mod image;
 pub mod placement;
+mod producer_ids;
 mod propose;
 mod publish;
 pub mod raft;
@@ -112,6 +113,7 @@ pub struct Cluster {
     proposals: Mutex<Option<mpsc::UnboundedSender<Proposal>>>,
     clock: SharedClock,
     last_contacts: LastContacts,
+    producer_ids: producer_ids::ProducerIds,
 }
 
 impl Cluster {
@@ -154,6 +156,7 @@ impl Cluster {
             proposals: Mutex::new(Some(proposals)),
             clock: options.clock.clone(),
             last_contacts,
+            producer_ids: producer_ids::ProducerIds::default(),
         });
         if let (true, leads) = cluster.only_voter().await? {
             cluster.lead_alone(leads).await?;

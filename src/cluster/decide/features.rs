@@ -49,7 +49,12 @@ pub const SUPPORTED: &[(&str, i16, i16)] = &[(METADATA_VERSION, 7, 30)];
 /// Lowest and highest level of each feature that a broker supports.
 pub type SupportedFeatures = BTreeMap<Arc<str>, (i16, i16)>;
 
-/// Takes all updates or none.
+/// [`SUPPORTED`] as a broker registers it.
+pub fn supported() -> SupportedFeatures {
+    SUPPORTED.iter().map(|(name, lowest, highest)| ((*name).into(), (*lowest, *highest))).collect()
+}
+
+/// Takes all updates or none. `supported` is what the quorum's leader, `node_id`, supports.
 pub fn update(
     image: &MetadataImage,
     node_id: BrokerId,
