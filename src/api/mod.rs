@@ -3,15 +3,20 @@
 //! Never touches sockets, RocksDB or record files. Errors become Kafka's codes in `error_code`.
 
 pub mod advertised;
+pub mod alter_configs;
 pub mod api_versions;
+pub mod config_resource;
 pub mod context;
 pub mod delete_records;
+pub mod describe_configs;
 pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod dispatch;
 pub mod error_code;
 pub mod fetch;
 pub mod fetch_session;
+pub mod incremental_alter_configs;
+pub mod list_config_resources;
 pub mod list_offsets;
 pub mod offset_for_leader_epoch;
 pub mod produce;

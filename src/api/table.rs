@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::context::{CloseReason, Outcome, Reply, RequestContext};
 use super::{
-    Broker, api_versions, delete_records, describe_log_dirs, describe_producers, fetch, list_offsets,
-    offset_for_leader_epoch, produce,
+    Broker, alter_configs, api_versions, delete_records, describe_configs, describe_log_dirs, describe_producers,
+    fetch, incremental_alter_configs, list_config_resources, list_offsets, offset_for_leader_epoch, produce,
 };
 use crate::protocol::codec;
 
@@ -66,8 +66,12 @@ pub static APIS: &[ApiRow] = &[
     row!(ApiVersions, 0..=4, ApiVersionsRequest, api_versions::handle),
     row!(DeleteRecords, 0..=2, DeleteRecordsRequest, delete_records::handle),
     row!(OffsetForLeaderEpoch, 2..=4, OffsetForLeaderEpochRequest, offset_for_leader_epoch::handle),
+    row!(DescribeConfigs, 1..=4, DescribeConfigsRequest, describe_configs::handle),
+    row!(AlterConfigs, 0..=2, AlterConfigsRequest, alter_configs::handle),
     row!(DescribeLogDirs, 1..=4, DescribeLogDirsRequest, describe_log_dirs::handle),
+    row!(IncrementalAlterConfigs, 0..=1, IncrementalAlterConfigsRequest, incremental_alter_configs::handle),
     row!(DescribeProducers, 0..=0, DescribeProducersRequest, describe_producers::handle),
+    row!(ListConfigResources, 0..=1, ListConfigResourcesRequest, list_config_resources::handle),
 ];
 
 /// The row of an API key.
