@@ -13,3 +13,6 @@ pub mod protocol;
 pub mod replica;
 pub mod store;
 pub mod types;
+
+#[cfg(test)]
+mod tidy;

@@ -3,15 +3,18 @@
 //! Never touches sockets, RocksDB or record files. Errors become Kafka's codes in `error_code`.
 
 pub mod advertised;
+pub mod alter_configs;
 pub mod api_versions;
 pub mod authorized_operations;
 pub mod auto_create;
+pub mod config_resource;
 pub mod context;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
+pub mod describe_configs;
 pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_quorum;
@@ -22,6 +25,8 @@ pub mod error_code;
 pub mod fetch;
 pub mod fetch_session;
 pub mod init_producer_id;
+pub mod incremental_alter_configs;
+pub mod list_config_resources;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;

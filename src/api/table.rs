@@ -8,11 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::context::{CloseReason, Outcome, Reply, RequestContext};
-use super::{
-    Broker, api_versions, create_partitions, create_topics, delete_records, delete_topics, describe_cluster,
-    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
-    init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce, update_features,
-};
+use super::*;
 use crate::protocol::codec;
 
 /// Decodes, acts, encodes. `body` is what follows the request header.
@@ -71,6 +67,8 @@ pub static APIS: &[ApiRow] = &[
     row!(DeleteRecords, 0..=2, DeleteRecordsRequest, delete_records::handle),
     row!(InitProducerId, 0..=5, InitProducerIdRequest, init_producer_id::handle),
     row!(OffsetForLeaderEpoch, 2..=4, OffsetForLeaderEpochRequest, offset_for_leader_epoch::handle),
+    row!(DescribeConfigs, 1..=4, DescribeConfigsRequest, describe_configs::handle),
+    row!(AlterConfigs, 0..=2, AlterConfigsRequest, alter_configs::handle),
     row!(DescribeLogDirs, 1..=4, DescribeLogDirsRequest, describe_log_dirs::handle),
     row!(CreatePartitions, 0..=3, CreatePartitionsRequest, create_partitions::handle),
     row!(ElectLeaders, 0..=2, ElectLeadersRequest, elect_leaders::handle),
@@ -79,6 +77,8 @@ pub static APIS: &[ApiRow] = &[
     row!(DescribeCluster, 0..=2, DescribeClusterRequest, describe_cluster::handle),
     row!(DescribeProducers, 0..=0, DescribeProducersRequest, describe_producers::handle),
     row!(DescribeTopicPartitions, 0..=0, DescribeTopicPartitionsRequest, describe_topic_partitions::handle),
+    row!(IncrementalAlterConfigs, 0..=1, IncrementalAlterConfigsRequest, incremental_alter_configs::handle),
+    row!(ListConfigResources, 0..=1, ListConfigResourcesRequest, list_config_resources::handle),
 ];
 
 /// The row of an API key.

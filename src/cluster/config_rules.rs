@@ -1,13 +1,14 @@
 //! Answers what decisions ask about configurations from `config`'s tables and one broker's configuration.
 
 use kafka_protocol::error::ResponseError;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decide::{ApiError, ConfigRules, EffectiveConfig};
 use super::image::{Configs, MetadataImage};
 use super::record::{ConfigResource, ResourceKind};
 use crate::config::broker::broker_key;
+use crate::config::client_metrics::{self, SubscriptionError, client_metrics_key};
+use crate::config::group::{self, group_key};
 use crate::config::key::{ConfigKey, Kind, Preset};
 use crate::config::topic::{broker_synonyms, topic_key, topic_keys, validate_overrides};
 use crate::config::{BrokerConfig, ConfigError};
@@ -29,7 +30,8 @@ fn key(kind: ResourceKind, name: &str) -> Option<&'static ConfigKey> {
     match kind {
         ResourceKind::Topic => topic_key(name),
         ResourceKind::Broker => broker_key(name),
-        ResourceKind::Group | ResourceKind::ClientMetrics => None,
+        ResourceKind::Group => group_key(name),
+        ResourceKind::ClientMetrics => client_metrics_key(name),
     }
 }
 
@@ -37,14 +39,17 @@ impl ConfigRules for TableRules {
     fn validate(&self, resource: &ConfigResource, configs: &Configs, _: &Configs) -> Result<(), ApiError> {
         match resource.kind {
             ResourceKind::Topic => {
-                let overrides: BTreeMap<String, String> =
-                    configs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-                validate_overrides(&self.config, &overrides).map_err(|error| invalid(&error))
+                validate_overrides(&self.config, configs).map_err(|error| invalid(&error))
             }
             // The broker that a change is for checks it before it comes here, as in Kafka.
             ResourceKind::Broker => Ok(()),
-            ResourceKind::Group => Err(unknown_kind("GROUP")),
-            ResourceKind::ClientMetrics => Err(unknown_kind("CLIENT_METRICS")),
+            ResourceKind::Group => group::validate(&self.config, configs).map_err(|error| invalid(&error)),
+            ResourceKind::ClientMetrics => {
+                client_metrics::validate(&resource.name, configs).map_err(|error| match error {
+                    SubscriptionError::Request(said) => ApiError::new(ResponseError::InvalidRequest, said),
+                    SubscriptionError::Config(error) => invalid(&error),
+                })
+            }
         }
     }
 
@@ -119,8 +124,4 @@ fn scaled(text: &str, factor: i64) -> String {
 
 fn invalid(error: &ConfigError) -> ApiError {
     ApiError::new(ResponseError::InvalidConfig, error.to_string())
-}
-
-fn unknown_kind(name: &str) -> ApiError {
-    ApiError::new(ResponseError::InvalidRequest, format!("Unknown resource type {name}"))
 }

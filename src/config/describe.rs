@@ -1,5 +1,5 @@
 //! What DescribeConfigs says of a resource: each key's value, where it comes from, and everything that could have set it
-//! (Kafka's `ConfigHelper`), and what CreateTopics says of a new topic (Kafka's `KafkaConfigSchema`).
+//! (Kafka's `ConfigHelper`).
 //!
 //! Computes entries from configuration alone; knows no request and no resource's existence. Entries come in the order of their names.
 
@@ -138,50 +138,6 @@ pub fn broker(config: &BrokerConfig) -> Vec<Entry> {
 pub fn broker_defaults(config: &BrokerConfig) -> Vec<Entry> {
     let defaults = config.dynamic_default().iter();
     defaults.map(|(name, value)| broker_entry(config, name, Some(value.clone()), false)).collect()
-}
-
-/// A new topic's configuration as CreateTopics tells it: by the dynamic configuration that the metadata image holds, which may be ahead of what this
-/// broker has put in force.
-pub fn new_topic<K: AsRef<str> + Ord, V: AsRef<str>>(
-    broker: &BrokerConfig,
-    dynamic_broker: &BTreeMap<K, V>,
-    dynamic_default: &BTreeMap<K, V>,
-    overrides: &BTreeMap<K, V>,
-) -> Vec<Entry> {
-    let entry = |key: &'static ConfigKey| {
-        let own = get(overrides, key.name);
-        if key.internal && own.is_none() {
-            return None;
-        }
-        let synonyms = broker_synonyms(key.name);
-        let of = |layer: &dyn Fn(&str) -> Option<String>, source: Source| {
-            synonyms.iter().find_map(|(name, factor)| Some((scaled(layer(name)?, *factor), source)))
-        };
-        let (value, source) = own
-            .map(|text| (text.to_owned(), Source::Topic))
-            .or_else(|| of(&|name| get(dynamic_broker, name).map(str::to_owned), Source::DynamicBroker))
-            .or_else(|| of(&|name| get(dynamic_default, name).map(str::to_owned), Source::DynamicDefaultBroker))
-            .or_else(|| of(&|name| broker.static_settings().get(name).map(str::to_owned), Source::StaticBroker))
-            .map_or_else(|| (preset_text(key), Source::Default), |(value, source)| (Some(value), source));
-        Some(Entry {
-            name: key.name.to_owned(),
-            value,
-            source,
-            read_only: false,
-            sensitive: key.is_sensitive(),
-            synonyms: Vec::new(),
-            key: Some(key),
-        })
-    };
-    topic_keys().iter().filter_map(entry).collect()
-}
-
-/// A text in another unit. What is not a number stays as it is: it was checked where it was set.
-fn scaled(text: String, factor: i64) -> String {
-    match text.trim().parse::<i64>() {
-        Ok(number) if factor != 1 => number.saturating_mul(factor).to_string(),
-        _ => text,
-    }
 }
 
 fn entry_of(
@@ -358,19 +314,6 @@ mod tests {
                 ("max.connections", Some("2147483647"), Source::Default),
             ]
         );
-    }
-
-    #[test]
-    fn a_new_topic_is_told_the_values_in_its_own_units() {
-        let config = start(&[("log.retention.minutes", "3"), ("log.retention.hours", "2")]).unwrap();
-        let none = map(&[]);
-        let entries =
-            new_topic(&config, &none, &map(&[("log.cleanup.policy", "compact")]), &map(&[("segment.ms", "9")]));
-        let of = |name: &str| (find(&entries, name).value.clone().unwrap_or_default(), find(&entries, name).source);
-        assert_eq!(of("retention.ms"), ("180000".into(), Source::StaticBroker));
-        assert_eq!(of("cleanup.policy"), ("compact".into(), Source::DynamicDefaultBroker));
-        assert_eq!(of("segment.ms"), ("9".into(), Source::Topic));
-        assert_eq!(of("flush.ms"), ("9223372036854775807".into(), Source::Default));
     }
 
     #[test]
