@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::context::{CloseReason, Outcome, Reply, RequestContext};
 use super::{
-    Broker, api_versions, delete_records, describe_log_dirs, describe_producers, fetch, list_offsets,
-    offset_for_leader_epoch, produce,
+    Broker, api_versions, delete_groups, delete_records, describe_groups, describe_log_dirs, describe_producers, fetch,
+    find_coordinator, heartbeat, join_group, leave_group, list_groups, list_offsets, offset_commit, offset_delete,
+    offset_fetch, offset_for_leader_epoch, produce, sync_group,
 };
 use crate::protocol::codec;
 
@@ -63,10 +64,21 @@ pub static APIS: &[ApiRow] = &[
         handler: |broker, context, body| Box::pin(fetch::handle(broker, context, body)),
     },
     row!(ListOffsets, 1..=10, ListOffsetsRequest, list_offsets::handle),
+    row!(OffsetCommit, 2..=9, OffsetCommitRequest, offset_commit::handle),
+    row!(OffsetFetch, 1..=9, OffsetFetchRequest, offset_fetch::handle),
+    row!(FindCoordinator, 0..=6, FindCoordinatorRequest, find_coordinator::handle),
+    row!(JoinGroup, 0..=9, JoinGroupRequest, join_group::handle),
+    row!(Heartbeat, 0..=4, HeartbeatRequest, heartbeat::handle),
+    row!(LeaveGroup, 0..=5, LeaveGroupRequest, leave_group::handle),
+    row!(SyncGroup, 0..=5, SyncGroupRequest, sync_group::handle),
+    row!(DescribeGroups, 0..=6, DescribeGroupsRequest, describe_groups::handle),
+    row!(ListGroups, 0..=5, ListGroupsRequest, list_groups::handle),
     row!(ApiVersions, 0..=4, ApiVersionsRequest, api_versions::handle),
     row!(DeleteRecords, 0..=2, DeleteRecordsRequest, delete_records::handle),
     row!(OffsetForLeaderEpoch, 2..=4, OffsetForLeaderEpochRequest, offset_for_leader_epoch::handle),
     row!(DescribeLogDirs, 1..=4, DescribeLogDirsRequest, describe_log_dirs::handle),
+    row!(DeleteGroups, 0..=2, DeleteGroupsRequest, delete_groups::handle),
+    row!(OffsetDelete, 0..=0, OffsetDeleteRequest, offset_delete::handle),
     row!(DescribeProducers, 0..=0, DescribeProducersRequest, describe_producers::handle),
 ];
 
