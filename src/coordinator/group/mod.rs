@@ -14,6 +14,7 @@ pub mod shard;
 mod simulation;
 
 use kafka_protocol::ResponseError;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -204,10 +205,31 @@ impl GroupCoordinator {
         self.write(group_id, move |shard, effects| shard.delete_offsets(&group, &topics, effects)).await
     }
 
-    /// DeleteGroups, of one group.
-    pub async fn delete_group(&self, group_id: &str) -> Result<(), ResponseError> {
-        let group: Arc<str> = group_id.into();
-        self.write(group_id, move |shard, effects| shard.delete_group(&group, effects)).await
+    /// DeleteGroups: one result per group, in the given order. What one partition coordinates goes into the log together.
+    pub async fn delete_groups(&self, group_ids: Vec<Arc<str>>) -> Vec<(Arc<str>, Result<(), ResponseError>)> {
+        let mut by_partition: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+        for (index, group_id) in group_ids.iter().enumerate() {
+            by_partition.entry(self.partition_for(group_id)).or_default().push(index);
+        }
+        let mut results: Vec<(Arc<str>, Result<(), ResponseError>)> =
+            group_ids.into_iter().map(|group_id| (group_id, Ok(()))).collect();
+        for (partition, indexes) in by_partition {
+            let ids: Vec<Arc<str>> =
+                indexes.iter().filter_map(|index| results.get(*index)).map(|(group_id, _)| group_id.clone()).collect();
+            let count = ids.len();
+            let deleted = self
+                .write_at(partition, move |shard, effects| {
+                    Ok(ids.iter().map(|group_id| shard.delete_group(group_id, effects)).collect::<Vec<_>>())
+                })
+                .await
+                .unwrap_or_else(|error| vec![Err(error); count]);
+            for (index, result) in indexes.into_iter().zip(deleted) {
+                if let Some(place) = results.get_mut(index) {
+                    place.1 = result;
+                }
+            }
+        }
+        results
     }
 
     /// DescribeGroups, of one group: `None` when there is no such group.

@@ -331,6 +331,7 @@ impl GroupShard {
         group.validate_delete()?;
         let keys = self.offsets.keys_of(group_id);
         tracing::info!(group = %group_id, offsets = keys.len(), "the group is deleted");
+        fx.cut();
         self.remove_offsets(keys, true, fx);
         self.remove_group(group_id, fx);
         Ok(())

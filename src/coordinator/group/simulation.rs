@@ -529,10 +529,11 @@ async fn thousands_of_groups_load_and_leave() {
     let fetched = second.coordinator.fetch_offsets("g1234", Some(asked), true).await.unwrap();
     let expected = FetchedOffset { partition: 0, offset: 1234, leader_epoch: 3, metadata: "note".into(), error: None };
     assert_eq!(fetched[0].partitions, vec![expected, FetchedOffset::none(1, None)]);
-    for index in 0..2_000 {
-        assert_eq!(second.coordinator.delete_group(&format!("g{index}")).await, Ok(()));
-    }
-    assert_eq!(second.coordinator.delete_group("g1").await, Err(ResponseError::GroupIdNotFound));
+    let all: Vec<Arc<str>> = (0..2_000).map(|index| format!("g{index}").into()).collect();
+    let deleted = second.coordinator.delete_groups(all.clone()).await;
+    assert_eq!(deleted, all.iter().map(|id| (id.clone(), Ok(()))).collect::<Vec<_>>());
+    let again = second.coordinator.delete_groups(vec!["g1".into()]).await;
+    assert_eq!(again, [("g1".into(), Err(ResponseError::GroupIdNotFound))]);
     let third = World::with_log(GroupConfig::default(), world.log.clone()).await;
     assert!(third.coordinator.list(Vec::new()).await.unwrap().is_empty());
 }

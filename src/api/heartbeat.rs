@@ -1,0 +1,16 @@
+//! Heartbeat v0-4: a member is alive, and learns whether its group rebalances.
+
+use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
+use kafka_protocol::protocol::StrBytes;
+use std::sync::Arc;
+
+use super::Broker;
+use super::context::RequestContext;
+use super::error_code::NONE;
+
+pub async fn handle(broker: &Arc<Broker>, _context: &RequestContext, request: HeartbeatRequest) -> HeartbeatResponse {
+    let instance_id = request.group_instance_id.as_ref().map(StrBytes::as_str);
+    let result =
+        broker.groups.heartbeat(&request.group_id, &request.member_id, instance_id, request.generation_id).await;
+    HeartbeatResponse::default().with_error_code(result.map_or_else(|error| error.code(), |()| NONE))
+}
