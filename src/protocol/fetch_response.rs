@@ -203,3 +203,127 @@ fn put_node_endpoints(out: &mut BytesMut, version: i16, endpoints: &[NodeEndpoin
     put_unsigned_varint(out, u32::try_from(tagged.len()).unwrap_or(u32::MAX));
     out.put_slice(&tagged);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_protocol::messages::fetch_response as generated;
+    use kafka_protocol::messages::{BrokerId, FetchResponse, ProducerId, TopicName};
+    use kafka_protocol::protocol::{Encodable, StrBytes};
+
+    const EPOCHS: [Option<(i32, i64)>; 4] = [None, Some((4, 99)), None, Some((5, 7))];
+    const LEADERS: [Option<(i32, i32)>; 4] = [None, None, Some((2, 6)), Some((3, 9))];
+
+    fn text(text: &str) -> StrBytes {
+        StrBytes::from_string(text.to_owned())
+    }
+
+    fn reply(version: i16) -> FetchReply {
+        let partition = |p: usize| PartitionReply {
+            partition_index: p as i32,
+            error_code: p as i16 * 3,
+            high_watermark: 1 << (p + 40),
+            last_stable_offset: 5,
+            log_start_offset: if version >= LOG_START_VERSION { 3 } else { -1 },
+            diverging_epoch: EPOCHS[p].filter(|_| version >= FLEXIBLE_VERSION),
+            current_leader: LEADERS[p].filter(|_| version >= FLEXIBLE_VERSION),
+            aborted_transactions: [None, Some(vec![]), Some(vec![(7, 8), (9, 10)]), None][p].clone(),
+            preferred_read_replica: if version >= PREFERRED_REPLICA_VERSION { p as i32 - 1 } else { -1 },
+            records: (0..p).map(|i| Bytes::from(vec![i as u8; 10 + 3000 * i])).collect(),
+        };
+        let topic = |t: u128| TopicReply {
+            topic: Arc::from(if version < TOPIC_ID_VERSION { format!("topic-{t}") } else { String::new() }),
+            topic_id: if version >= TOPIC_ID_VERSION { Uuid::from_u128(t + 900) } else { Uuid::nil() },
+            partitions: (0..4).map(partition).collect(),
+        };
+        let session = version >= SESSION_VERSION;
+        FetchReply {
+            throttle_time_ms: 11,
+            error_code: if session { 70 } else { 0 },
+            session_id: if session { 1234 } else { 0 },
+            topics: (0..2).map(topic).collect(),
+            node_endpoints: if version >= NODE_ENDPOINTS_VERSION {
+                let rack = |rack: Option<&str>| rack.map(Arc::from);
+                vec![
+                    NodeEndpoint { node_id: 2, host: Arc::from("b"), port: 9092, rack: rack(Some("r")) },
+                    NodeEndpoint { node_id: 3, host: Arc::from("c"), port: 1, rack: rack(None) },
+                ]
+            } else {
+                vec![]
+            },
+        }
+    }
+
+    fn as_generated(reply: &FetchReply) -> FetchResponse {
+        let partition = |p: &PartitionReply| {
+            let aborted = p.aborted_transactions.as_ref().map(|aborted| {
+                let entries = aborted.iter().map(|(producer_id, first_offset)| {
+                    generated::AbortedTransaction::default()
+                        .with_producer_id(ProducerId(*producer_id))
+                        .with_first_offset(*first_offset)
+                });
+                entries.collect::<Vec<_>>()
+            });
+            let mut data = generated::PartitionData::default()
+                .with_partition_index(p.partition_index)
+                .with_error_code(p.error_code)
+                .with_high_watermark(p.high_watermark)
+                .with_last_stable_offset(p.last_stable_offset)
+                .with_log_start_offset(p.log_start_offset)
+                .with_aborted_transactions(aborted)
+                .with_preferred_read_replica(BrokerId(p.preferred_read_replica))
+                .with_records(Some(Bytes::from(p.records.concat())));
+            if let Some((epoch, end_offset)) = p.diverging_epoch {
+                data.diverging_epoch =
+                    generated::EpochEndOffset::default().with_epoch(epoch).with_end_offset(end_offset);
+            }
+            if let Some((leader_id, leader_epoch)) = p.current_leader {
+                data.current_leader = generated::LeaderIdAndEpoch::default()
+                    .with_leader_id(BrokerId(leader_id))
+                    .with_leader_epoch(leader_epoch);
+            }
+            data
+        };
+        let topics = reply.topics.iter().map(|topic| {
+            generated::FetchableTopicResponse::default()
+                .with_topic(TopicName(text(&topic.topic)))
+                .with_topic_id(topic.topic_id)
+                .with_partitions(topic.partitions.iter().map(partition).collect())
+        });
+        let endpoints = reply.node_endpoints.iter().map(|endpoint| {
+            generated::NodeEndpoint::default()
+                .with_node_id(BrokerId(endpoint.node_id))
+                .with_host(text(&endpoint.host))
+                .with_port(endpoint.port)
+                .with_rack(endpoint.rack.as_deref().map(text))
+        });
+        FetchResponse::default()
+            .with_throttle_time_ms(reply.throttle_time_ms)
+            .with_error_code(reply.error_code)
+            .with_session_id(reply.session_id)
+            .with_responses(topics.collect())
+            .with_node_endpoints(endpoints.collect())
+    }
+
+    #[test]
+    fn the_bytes_are_kafka_protocols_at_all_versions() {
+        for version in 4..=18 {
+            let reply = reply(version);
+            let mut wanted = BytesMut::new();
+            header::put_response(&mut wanted, ApiKey::Fetch as i16, version, 42);
+            as_generated(&reply).encode(&mut wanted, version).unwrap();
+            let pieces = encode(version, 42, &reply).unwrap();
+            assert_eq!(pieces.concat(), wanted, "version {version}");
+        }
+    }
+
+    #[test]
+    fn records_are_not_copied() {
+        let reply = reply(12);
+        let pieces = encode(12, 42, &reply).unwrap();
+        for records in reply.topics.iter().flat_map(|topic| &topic.partitions).flat_map(|partition| &partition.records)
+        {
+            assert!(pieces.iter().any(|piece| piece.as_ptr() == records.as_ptr()));
+        }
+    }
+}

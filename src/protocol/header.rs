@@ -46,42 +46,51 @@ pub fn put_response(out: &mut BytesMut, api_key: i16, api_version: i16, correlat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kafka_protocol::messages::RequestHeader as Generated;
-    use kafka_protocol::protocol::{Encodable, StrBytes};
+    use bytes::Bytes;
+    use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
-    fn encoded(api_key: ApiKey, version: i16, client_id: Option<&'static str>) -> BytesMut {
-        let header = Generated::default()
-            .with_request_api_key(api_key as i16)
-            .with_request_api_version(version)
-            .with_correlation_id(77)
-            .with_client_id(client_id.map(StrBytes::from_static_str));
-        let mut out = BytesMut::new();
-        header.encode(&mut out, api_key.request_header_version(version)).expect("encoded");
-        out.put_slice(b"body");
-        out
+    /// Every API and version, and some versions that do not exist.
+    fn each() -> impl Iterator<Item = (ApiKey, i16)> {
+        let keys = (0..200).filter_map(|key| ApiKey::try_from(key).ok());
+        keys.flat_map(|key| (-1..30).map(move |version| (key, version)))
     }
 
     #[test]
-    fn headers_of_all_versions_leave_the_body() {
-        for (key, version) in [(ApiKey::Fetch, 4), (ApiKey::Fetch, 12), (ApiKey::ApiVersions, 3)] {
-            for client_id in [None, Some("me")] {
-                let mut frame = encoded(key, version, client_id);
-                let header = parse_request(&mut frame).expect("parsed");
-                let wanted = (key as i16, version, 77, client_id.unwrap_or(""));
-                assert_eq!(
-                    (header.api_key, header.api_version, header.correlation_id, header.client_id.as_ref()),
-                    wanted
-                );
-                assert_eq!(frame, &b"body"[..]);
+    fn headers_of_all_apis_and_versions_leave_the_body() {
+        for (key, version) in each() {
+            let header_version = key.request_header_version(version);
+            for client_id in [None, Some(""), Some("a client"), Some("ünïcode")] {
+                let mut written = kafka_protocol::messages::RequestHeader::default()
+                    .with_request_api_key(key as i16)
+                    .with_request_api_version(version)
+                    .with_correlation_id(-77)
+                    .with_client_id(client_id.map(|id| StrBytes::from_string(id.to_owned())));
+                if header_version >= 2 {
+                    written = written.with_unknown_tagged_field(9, Bytes::from_static(b"later"));
+                }
+                let mut frame = BytesMut::new();
+                written.encode(&mut frame, header_version).unwrap();
+                let length = frame.len();
+                frame.put_slice(b"body");
+                for cut in 0..length {
+                    assert!(parse_request(&mut BytesMut::from(&frame[..cut])).is_err(), "cut at {cut}");
+                }
+                let header = parse_request(&mut frame).unwrap();
+                assert_eq!((header.api_key, header.api_version, header.correlation_id), (key as i16, version, -77));
+                assert_eq!((header.client_id.as_ref(), &frame[..]), (client_id.unwrap_or(""), &b"body"[..]));
             }
         }
     }
 
     #[test]
-    fn a_cut_header_is_an_error() {
-        let whole = encoded(ApiKey::Fetch, 12, Some("me"));
-        for cut in 0..whole.len() - 4 {
-            assert!(parse_request(&mut BytesMut::from(&whole[..cut])).is_err(), "cut at {cut}");
+    fn response_headers_are_as_kafka_protocol_reads_them() {
+        for (key, version) in each() {
+            let mut out = BytesMut::new();
+            put_response(&mut out, key as i16, version, 4711);
+            let header_version = key.response_header_version(version);
+            let header = kafka_protocol::messages::ResponseHeader::decode(&mut out, header_version).unwrap();
+            assert_eq!(header.correlation_id, 4711);
+            assert!(out.is_empty());
         }
     }
 }

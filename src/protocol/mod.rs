@@ -8,6 +8,7 @@ pub mod batch_validation;
 pub mod codec;
 pub mod compression;
 pub mod fetch_response;
+pub mod guard;
 pub mod header;
 pub mod produce_request;
 pub mod record_batch;

@@ -65,3 +65,81 @@ fn topic(reader: &mut Reader<'_>, api_version: i16) -> Result<TopicData, WireErr
     reader.skip_tagged_fields("topic data")?;
     Ok(topic)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use kafka_protocol::messages::produce_request as generated;
+    use kafka_protocol::messages::{ProduceRequest as Generated, TopicName, TransactionalId};
+    use kafka_protocol::protocol::{Encodable, StrBytes};
+
+    fn sample(version: i16) -> Generated {
+        let text = |text: String| StrBytes::from_string(text);
+        let topics = (0..3).map(|t| {
+            let partitions = (0..4).map(|p| {
+                let records = Bytes::from(vec![p as u8; p * 50]);
+                generated::PartitionProduceData::default()
+                    .with_index(p as i32)
+                    .with_records((p != 3).then_some(records))
+            });
+            let topic = generated::TopicProduceData::default().with_partition_data(partitions.collect());
+            if version >= TOPIC_ID_VERSION {
+                topic.with_topic_id(Uuid::from_u128(77 + t))
+            } else {
+                topic.with_name(TopicName(text(format!("topic-{t}"))))
+            }
+        });
+        let request = Generated::default()
+            .with_transactional_id((version % 2 == 0).then(|| TransactionalId(text("tx".into()))))
+            .with_acks(-1)
+            .with_timeout_ms(1234)
+            .with_topic_data(topics.collect());
+        if version >= FLEXIBLE_VERSION {
+            request.with_unknown_tagged_field(55, Bytes::from_static(b"later"))
+        } else {
+            request
+        }
+    }
+
+    #[test]
+    fn what_kafka_protocol_writes_is_read_at_all_versions() {
+        for version in 3..=13 {
+            let wanted = sample(version);
+            let mut body = BytesMut::new();
+            wanted.encode(&mut body, version).unwrap();
+            for cut in 0..body.len() {
+                assert!(decode(version, BytesMut::from(&body[..cut])).is_err(), "version {version} cut at {cut}");
+            }
+            body.extend_from_slice(b"trailing bytes are ignored");
+            let got = decode(version, body).unwrap();
+            assert_eq!(got.transactional_id.as_deref(), wanted.transactional_id.as_ref().map(|id| id.0.as_str()));
+            assert_eq!((got.acks, got.timeout_ms, got.topics.len()), (wanted.acks, wanted.timeout_ms, 3));
+            for (got, wanted) in got.topics.iter().zip(&wanted.topic_data) {
+                assert_eq!((got.name.as_str(), got.topic_id), (wanted.name.0.as_str(), wanted.topic_id));
+                assert_eq!(got.partitions.len(), 4);
+                for (got, wanted) in got.partitions.iter().zip(&wanted.partition_data) {
+                    assert_eq!((got.index, got.records.as_deref()), (wanted.index, wanted.records.as_deref()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn records_lie_in_the_frame() {
+        let mut body = BytesMut::new();
+        sample(9).encode(&mut body, 9).unwrap();
+        let frame = body.as_ptr_range();
+        let got = decode(9, body).unwrap();
+        let records = got.topics[2].partitions[2].records.as_ref().unwrap();
+        assert!(frame.contains(&records.as_ptr()));
+    }
+
+    #[test]
+    fn absurd_counts_take_no_memory() {
+        let mut body = BytesMut::new();
+        // No transactional id, acks, timeout, and two billion topics.
+        body.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff]);
+        assert!(matches!(decode(3, body), Err(WireError::Short { what: "topics", .. })));
+    }
+}
