@@ -210,13 +210,12 @@ impl Applier {
             families.delete_run(batch, RunKey { local_id, base_offset });
             self.run_dies(&run);
         }
-        if end_offset > 0 {
-            if let Some((base_offset, mut run)) = index.run_before(local_id, end_offset - 1)? {
-                if run.last_offset >= end_offset {
-                    run.last_offset = end_offset - 1;
-                    families.put_run(batch, RunKey { local_id, base_offset }, &run);
-                }
-            }
+        if end_offset > 0
+            && let Some((base_offset, mut run)) = index.run_before(local_id, end_offset - 1)?
+            && run.last_offset >= end_offset
+        {
+            run.last_offset = end_offset - 1;
+            families.put_run(batch, RunKey { local_id, base_offset }, &run);
         }
         value.bytes_end = bytes_end.unwrap_or(value.bytes_end);
         value.log_end_offset = end_offset;
@@ -251,10 +250,10 @@ impl Applier {
         if value.log_start_offset >= value.log_end_offset {
             return Ok(value.bytes_end);
         }
-        if let Some((_, run)) = self.index.run_before(local_id, value.log_start_offset)? {
-            if run.last_offset >= value.log_start_offset {
-                return Ok(run.bytes_before);
-            }
+        if let Some((_, run)) = self.index.run_before(local_id, value.log_start_offset)?
+            && run.last_offset >= value.log_start_offset
+        {
+            return Ok(run.bytes_before);
         }
         match self.index.runs_from(local_id, value.log_start_offset)?.next() {
             Some(row) => Ok(row?.1.bytes_before.min(value.bytes_end)),

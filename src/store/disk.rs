@@ -10,6 +10,7 @@
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
+use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -110,7 +111,7 @@ pub enum OpenError {
 
 /// Writes that go in together, and whom to tell.
 pub(super) struct Item {
-    pub writes: Vec<Write>,
+    pub writes: SmallVec<[Write; 1]>,
     pub durability: Durability,
     pub done: Done,
 }
@@ -148,6 +149,15 @@ pub struct DiskStore {
 impl DiskStore {
     /// Opens a log directory, recovers what the last stop left, and starts its threads. Blocks.
     pub fn open(options: StoreOptions) -> Result<Self, OpenError> {
+        let records = options.path.join("records");
+        Self::open_with(options, || Ok(Arc::new(Folder::new(&records)?)))
+    }
+
+    /// As [`Self::open`] with the record files elsewhere: on a model of a disk.
+    pub(crate) fn open_with(
+        options: StoreOptions,
+        disk: impl FnOnce() -> io::Result<Arc<dyn Disk>>,
+    ) -> Result<Self, OpenError> {
         let path = options.path.clone();
         let failed = |error| OpenError::Io { path: path.clone(), error };
         let records = path.join("records");
@@ -155,15 +165,11 @@ impl DiskStore {
         std::fs::create_dir_all(&records).map_err(failed)?;
         let lock = lock(&path)?;
         if is_new {
-            sync_folder(&path).map_err(failed)?;
-            path.parent()
-                .map_or(Ok(()), |parent| {
-                    sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
-                })
-                .map_err(failed)?;
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            sync_folder(&path).and_then(|()| sync_folder(parent)).map_err(failed)?;
         }
-        let folder = Folder::new(&records).map_err(failed)?;
-        Self::open_on(options, Arc::new(folder), lock)
+        let disk = disk().map_err(failed)?;
+        Self::open_on(options, disk, lock)
     }
 
     fn open_on(mut options: StoreOptions, disk: Arc<dyn Disk>, lock: File) -> Result<Self, OpenError> {
@@ -232,6 +238,23 @@ impl DiskStore {
     /// Whether the last stop was a clean one. After another one, the controller must not count this broker's replicas as eligible leaders.
     pub fn opened_clean(&self) -> bool {
         self.opened_clean
+    }
+
+    /// Checks the writes and queues them, under one lock.
+    fn enqueue(&self, writes: SmallVec<[Write; 1]>, durability: Durability, done: Done) -> Result<(), StoreError> {
+        let mut queue = self.shared.queue.lock();
+        if queue.closed {
+            return Err(StoreError::Closed);
+        }
+        let parts = &mut *queue;
+        parts.ends.accept(&writes, &parts.health)?;
+        parts.items.push(Item { writes, durability, done });
+        let wake = parts.items.len() == 1;
+        drop(queue);
+        if wake {
+            self.shared.wake.notify_one();
+        }
+        Ok(())
     }
 
     fn stop(&self) {
@@ -416,23 +439,11 @@ impl RecordStore for DiskStore {
     }
 
     fn submit(&self, write: Write, durability: Durability, done: Done) -> Result<(), StoreError> {
-        self.submit_all(vec![write], durability, done)
+        self.enqueue(smallvec![write], durability, done)
     }
 
     fn submit_all(&self, writes: Vec<Write>, durability: Durability, done: Done) -> Result<(), StoreError> {
-        let mut queue = self.shared.queue.lock();
-        if queue.closed {
-            return Err(StoreError::Closed);
-        }
-        let parts = &mut *queue;
-        parts.ends.accept(&writes, &parts.health)?;
-        parts.items.push(Item { writes, durability, done });
-        let wake = parts.items.len() == 1;
-        drop(queue);
-        if wake {
-            self.shared.wake.notify_one();
-        }
-        Ok(())
+        self.enqueue(SmallVec::from_vec(writes), durability, done)
     }
 
     fn read_cached(&self, request: &ReadRequest) -> Option<Vec<Run>> {

@@ -3,7 +3,7 @@
 //! Writes are checked here, at submission, so that an accepted write can only fail together with everything after it (a failed disk).
 //! Holds no IO and no lock of its own; it lives under the queue's.
 
-use std::collections::HashMap;
+use ahash::HashMap;
 
 use super::{Health, LocalId, StoreError, Write};
 

@@ -105,11 +105,11 @@ impl GroupBuilder {
         let length = append.batches.len();
         self.bytes += length + append.state.iter().map(row_bytes).sum::<usize>();
         let open = self.partitions.get(&append.local_id).copied().flatten();
-        if let Some(entry) = open.and_then(|at| self.entries.get_mut(at)) {
-            if entry.try_join(&append) {
-                entry.rows.extend(append.state);
-                return;
-            }
+        if let Some(entry) = open.and_then(|at| self.entries.get_mut(at))
+            && entry.try_join(&append)
+        {
+            entry.rows.extend(append.state);
+            return;
         }
         self.bytes += ENTRY_HEADER_BYTES;
         self.partitions.insert(append.local_id, Some(self.entries.len()));

@@ -22,6 +22,12 @@ const MEMTABLE_LIMIT_BYTES: usize = 512 * 1024 * 1024;
 /// Memtable memory is taken in steps of this, so that an idle store holds next to none.
 const ARENA_BLOCK_BYTES: usize = 64 * 1024;
 
+/// A key and its value, as RocksDB's iterators give them.
+type RawRow = (Box<[u8]>, Box<[u8]>);
+
+/// What a state row is found by within its partition.
+pub(super) type KindAndKey = (StateKind, Box<[u8]>);
+
 /// One log directory's index.
 pub(super) struct Index {
     db: DB,
@@ -171,7 +177,7 @@ impl Index {
         }
     }
 
-    fn run_row(&self, entry: Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>) -> Result<(i64, RunValue), StoreError> {
+    fn run_row(&self, entry: Result<RawRow, rocksdb::Error>) -> Result<(i64, RunValue), StoreError> {
         let (key, value) = entry.map_err(|error| self.failed(error))?;
         let key = RunKey::decode(&key).map_err(|error| self.malformed(error))?;
         let run = RunValue::decode(key.base_offset, &value).map_err(|error| self.malformed(error))?;
@@ -206,11 +212,7 @@ impl Index {
     }
 
     /// Up to `limit` state keys of a partition, of every kind.
-    pub(super) fn state_keys(
-        &self,
-        local_id: LocalId,
-        limit: usize,
-    ) -> Result<Vec<(StateKind, Box<[u8]>)>, StoreError> {
+    pub(super) fn state_keys(&self, local_id: LocalId, limit: usize) -> Result<Vec<KindAndKey>, StoreError> {
         let mut read = ReadOptions::default();
         let end = partition_prefix(LocalId(local_id.0.saturating_add(1)));
         read.set_iterate_range(partition_prefix(local_id).to_vec()..end.to_vec());

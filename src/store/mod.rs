@@ -14,7 +14,7 @@ pub mod disk;
 mod ends;
 mod group;
 mod index;
-mod io;
+pub(crate) mod io;
 mod keys;
 mod maker;
 pub mod memory;

@@ -58,10 +58,10 @@ impl Reader {
         }
         let file = self.disk.open_for_read(&file_name(file_id))?;
         let mut open = self.open.lock();
-        if open.len() >= OPEN_FILES {
-            if let Some(any) = open.keys().next().copied() {
-                open.remove(&any);
-            }
+        if open.len() >= OPEN_FILES
+            && let Some(any) = open.keys().next().copied()
+        {
+            open.remove(&any);
         }
         open.insert(file_id, file.clone());
         Ok(file)

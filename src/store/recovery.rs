@@ -93,7 +93,7 @@ impl Recovery<'_> {
             file_id if file_ids.contains(&file_id) => Some(self.open(file_id)?),
             file_id => return Err(missing(file_id)),
         };
-        loop {
+        let damage = loop {
             if let Some(walked) = &mut walked {
                 self.walk(walked, &mut cursor)?;
             }
@@ -103,9 +103,21 @@ impl Recovery<'_> {
                     cursor.position = FILE_HEADER_BYTES as u64;
                     walked = Some(next);
                 }
-                None => break,
+                None => {
+                    let damage = self.damage_after(&file_ids, &cursor)?;
+                    let broken = match (&damage, &mut walked) {
+                        (Some(damage), Some(walked)) => walked.group(&cursor, true)?.map(|group| (group, damage)),
+                        _ => None,
+                    };
+                    let Some((group, damage)) = broken else { break damage };
+                    // Only batches are broken: known which, so reading them fails and all else goes on.
+                    tracing::error!(%damage, "some record batches are broken; reading them will fail");
+                    if let Some(walked) = &walked {
+                        self.take(walked.seed, group, &mut cursor)?;
+                    }
+                }
             }
-        }
+        };
         let groups_applied = cursor.sequence - begun_at;
         let end = LogEnd {
             sequence: cursor.sequence,
@@ -113,7 +125,10 @@ impl Recovery<'_> {
             file_id: cursor.file_id,
             position: cursor.position,
         };
-        let damage = self.damage_after(&file_ids, &cursor)?;
+        if let (Some(damage), None) = (&damage, indexed) {
+            tracing::error!(%damage, "record files are there that the index does not know");
+            return Err(missing_index(&cursor));
+        }
         let mut current = None;
         if damage.is_none() {
             self.cut(&mut file_ids, &cursor)?;
@@ -140,7 +155,7 @@ impl Recovery<'_> {
             Some(salt) => salt,
             None => {
                 let header = walked.read(0, FILE_HEADER_BYTES)?;
-                let header = FileHeader::decode(&header).and_then(|header| match header {
+                let header = FileHeader::decode(header).and_then(|header| match header {
                     FileHeader { store_id, seed } if store_id == self.store_id && seed.file_id == file_id => Ok(header),
                     _ => Err("it belongs to another store or is another file renamed".to_owned()),
                 });
@@ -153,14 +168,19 @@ impl Recovery<'_> {
 
     /// Applies whole groups from the cursor on, and leaves it behind the last.
     fn walk(&mut self, walked: &mut Walked, cursor: &mut Cursor) -> Result<(), StoreError> {
-        while let Some(group) = walked.group(cursor)? {
-            self.applier.note_file(walked.seed);
-            self.applier.apply(walked.seed.file_id, &group.entries, &group.positions)?;
-            self.applier.publish(&group.entries, |_, _| {});
-            cursor.position = group.end;
-            cursor.sequence += 1;
-            cursor.group_crc = group.crc;
+        while let Some(group) = walked.group(cursor, false)? {
+            self.take(walked.seed, group, cursor)?;
         }
+        Ok(())
+    }
+
+    fn take(&mut self, seed: Seed, group: ReadGroup, cursor: &mut Cursor) -> Result<(), StoreError> {
+        self.applier.note_file(seed);
+        self.applier.apply(seed.file_id, &group.entries, &group.positions)?;
+        self.applier.publish(&group.entries, |_, _| {});
+        cursor.position = group.end;
+        cursor.sequence += 1;
+        cursor.group_crc = group.crc;
         Ok(())
     }
 
@@ -253,6 +273,14 @@ fn missing(file_id: u64) -> StoreError {
     StoreError::Io { file: file_name(file_id), what }
 }
 
+fn missing_index(cursor: &Cursor) -> StoreError {
+    let what = format!(
+        "the index is missing, and the record files alone do not hold all it knew (group {} is not there); restore the folder as a whole",
+        cursor.sequence
+    );
+    StoreError::Io { file: "index".into(), what }
+}
+
 fn follows(header: &GroupHeader, cursor: &Cursor) -> bool {
     header.sequence == cursor.sequence && header.previous_crc == cursor.group_crc
 }
@@ -285,8 +313,8 @@ impl Walked {
         Ok(GroupHeader::decode(self.read(position, GROUP_HEADER_BYTES)?, seed, position))
     }
 
-    /// The group at the cursor when it is whole and the next one.
-    fn group(&mut self, cursor: &Cursor) -> Result<Option<ReadGroup>, StoreError> {
+    /// The group at the cursor when it is whole and the next one. `broken_batches` takes one with broken record batches too, and marks them.
+    fn group(&mut self, cursor: &Cursor, broken_batches: bool) -> Result<Option<ReadGroup>, StoreError> {
         let Some((header, crc)) = self.header(cursor.position)? else { return Ok(None) };
         let body_position = cursor.position + GROUP_HEADER_BYTES as u64;
         let available = self.length.saturating_sub(body_position);
@@ -300,12 +328,8 @@ impl Walked {
         if (end - body_position) as usize != bytes.len() || padding.iter().any(|byte| *byte != PADDING) {
             return Ok(None);
         }
-        Ok(read_entries(body, header.entry_count, seed, body_position).map(|(entries, positions)| ReadGroup {
-            entries,
-            positions,
-            crc,
-            end,
-        }))
+        Ok(read_entries(body, header.entry_count, seed, body_position, broken_batches)
+            .map(|(entries, positions)| ReadGroup { entries, positions, crc, end }))
     }
 
     /// Whether a block from `start` on makes `found` true, which gets the group header that the block begins with. Blocks never written are left out.
@@ -346,7 +370,13 @@ impl Walked {
 }
 
 /// The entries in a group's body; `None` when anything in it is broken.
-fn read_entries(body: &[u8], count: u32, seed: Seed, body_position: u64) -> Option<(Vec<Entry>, Vec<u64>)> {
+fn read_entries(
+    body: &[u8],
+    count: u32,
+    seed: Seed,
+    body_position: u64,
+    broken_batches: bool,
+) -> Option<(Vec<Entry>, Vec<u64>)> {
     let most = body.len() / ENTRY_HEADER_BYTES;
     let mut entries = Vec::with_capacity(most.min(count as usize));
     let mut positions = Vec::with_capacity(most.min(count as usize));
@@ -358,18 +388,20 @@ fn read_entries(body: &[u8], count: u32, seed: Seed, body_position: u64) -> Opti
         let (batches, rest) = rest.split_at_checked(header.body_bytes as usize)?;
         let (rows, _) = rest.split_at_checked(header.rows_bytes as usize)?;
         let rows_position = EntryHeader::body_position(position) + batches.len() as u64;
-        if !header.body_matches(seed, position, batches) || seed.checksum(rows_position, rows) != header.rows_crc {
+        let damaged = !header.body_matches(seed, position, batches);
+        let bearable = broken_batches && header.kind == EntryKind::Append;
+        if (damaged && !bearable) || seed.checksum(rows_position, rows) != header.rows_crc {
             return None;
         }
         let rows = decode_rows(Bytes::copy_from_slice(rows), header.row_count)?;
-        entries.push(Entry { local_id: header.local_id, change: change(&header, batches)?, rows });
+        entries.push(Entry { local_id: header.local_id, change: change(&header, batches, damaged)?, rows });
         positions.push(position);
         at += usize::try_from(header.entry_bytes()).ok()?;
     }
     (at == body.len()).then_some((entries, positions))
 }
 
-fn change(header: &EntryHeader, body: &[u8]) -> Option<Change> {
+fn change(header: &EntryHeader, body: &[u8], damaged: bool) -> Option<Change> {
     let offset = header.base_offset;
     Some(match header.kind {
         EntryKind::Append if offset >= 0 && header.last_offset >= offset => Change::Append {
@@ -379,7 +411,7 @@ fn change(header: &EntryHeader, body: &[u8]) -> Option<Change> {
             max_timestamp_ms: header.max_timestamp_ms,
             body_bytes: header.body_bytes,
             pieces: SmallVec::new(),
-            damaged: false,
+            damaged,
         },
         EntryKind::Append => return None,
         EntryKind::Create => {

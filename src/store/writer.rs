@@ -144,10 +144,10 @@ impl Writer {
 
     fn take_in(&mut self, item: Item) {
         for write in item.writes {
-            if self.builder.must_close_before(&write) {
-                if let Err(error) = self.commit() {
-                    self.fail(&error);
-                }
+            if self.builder.must_close_before(&write)
+                && let Err(error) = self.commit()
+            {
+                self.fail(&error);
             }
             self.builder.add(write);
         }
@@ -245,13 +245,13 @@ impl Writer {
 
     /// Sees to a record file that takes a group of this size.
     fn make_room(&mut self, needed: u64) -> Result<(), StoreError> {
-        if let Some(current) = &self.current {
-            if current.position + needed <= current.size_bytes {
-                if current.position + needed > current.size_bytes / 2 {
-                    self.maker.prepare(self.next_file_bytes(0));
-                }
-                return Ok(());
+        if let Some(current) = &self.current
+            && current.position + needed <= current.size_bytes
+        {
+            if current.position + needed > current.size_bytes / 2 {
+                self.maker.prepare(self.next_file_bytes(0));
             }
+            return Ok(());
         }
         // The file left behind must be durable before anything in the next can count as that.
         self.sync_current()?;
