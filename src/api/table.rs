@@ -80,16 +80,16 @@ pub static APIS: &[ApiRow] = &[
     row!(AlterConfigs, 0..=2, AlterConfigsRequest, alter_configs::handle),
     row!(DescribeLogDirs, 1..=4, DescribeLogDirsRequest, describe_log_dirs::handle),
     row!(CreatePartitions, 0..=3, CreatePartitionsRequest, create_partitions::handle),
+    row!(DeleteGroups, 0..=2, DeleteGroupsRequest, delete_groups::handle),
     row!(ElectLeaders, 0..=2, ElectLeadersRequest, elect_leaders::handle),
+    row!(IncrementalAlterConfigs, 0..=1, IncrementalAlterConfigsRequest, incremental_alter_configs::handle),
+    row!(OffsetDelete, 0..=0, OffsetDeleteRequest, offset_delete::handle),
     row!(DescribeQuorum, 0..=2, DescribeQuorumRequest, describe_quorum::handle),
     row!(UpdateFeatures, 0..=2, UpdateFeaturesRequest, update_features::handle),
     row!(DescribeCluster, 0..=2, DescribeClusterRequest, describe_cluster::handle),
-    row!(DeleteGroups, 0..=2, DeleteGroupsRequest, delete_groups::handle),
-    row!(OffsetDelete, 0..=0, OffsetDeleteRequest, offset_delete::handle),
     row!(DescribeProducers, 0..=0, DescribeProducersRequest, describe_producers::handle),
-    row!(DescribeTopicPartitions, 0..=0, DescribeTopicPartitionsRequest, describe_topic_partitions::handle),
-    row!(IncrementalAlterConfigs, 0..=1, IncrementalAlterConfigsRequest, incremental_alter_configs::handle),
     row!(ListConfigResources, 0..=1, ListConfigResourcesRequest, list_config_resources::handle),
+    row!(DescribeTopicPartitions, 0..=0, DescribeTopicPartitionsRequest, describe_topic_partitions::handle),
 ];
 
 /// The row of an API key.

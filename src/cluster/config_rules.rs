@@ -38,9 +38,7 @@ fn key(kind: ResourceKind, name: &str) -> Option<&'static ConfigKey> {
 impl ConfigRules for TableRules {
     fn validate(&self, resource: &ConfigResource, configs: &Configs, _: &Configs) -> Result<(), ApiError> {
         match resource.kind {
-            ResourceKind::Topic => {
-                validate_overrides(&self.config, configs).map_err(|error| invalid(&error))
-            }
+            ResourceKind::Topic => validate_overrides(&self.config, configs).map_err(|error| invalid(&error)),
             // The broker that a change is for checks it before it comes here, as in Kafka.
             ResourceKind::Broker => Ok(()),
             ResourceKind::Group => group::validate(&self.config, configs).map_err(|error| invalid(&error)),
