@@ -1,9 +1,24 @@
 """Fixtures of all Python suites; a member thread that a failing test leaves behind is stopped here."""
 
 import pytest
+from kafka.errors import CoordinatorNotAvailableError
 
 import common
 import kp
+
+
+@pytest.fixture(scope="session", autouse=True)
+def coordinator():
+    """A broker's first look for a coordinator creates the offsets topic and may be told to come back; admin clients don't always do so by themselves."""
+
+    def available():
+        with kp.admin() as client:
+            try:
+                return client.describe_groups([common.unique("group")])
+            except CoordinatorNotAvailableError:
+                return None
+
+    common.wait_until(available, "a group coordinator")
 
 
 @pytest.fixture
