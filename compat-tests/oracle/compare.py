@@ -43,18 +43,18 @@ class Outcome:
 
 
 def play(scenario, version, address, run_id):
-    """Runs a scenario on one broker. Returns (steps, error text or None); the steps up to an error count."""
+    """Runs a scenario on one broker. Returns (steps, names, error text or None); the steps up to an error count."""
     try:
         session = Session(address, scenario.name.replace(".", "-").replace("_", "-"), version, run_id)
     except OSError as e:
-        return [], f"cannot connect to {address}: {e}"
+        return [], {}, f"cannot connect to {address}: {e}"
     try:
         scenario.run(session)
-        return session.steps, None
+        return session.steps, session.names, None
     except Exception as e:  # a scenario that breaks on an odd answer is a finding, and the others must go on
         where = traceback.extract_tb(e.__traceback__)[-1]
         spot = next((f for f in reversed(traceback.extract_tb(e.__traceback__)) if "/scenarios/" in f.filename), where)
-        return session.steps, f"{type(e).__name__}: {e} (line {spot.lineno} of {pathlib.Path(spot.filename).name})"
+        return session.steps, session.names, f"{type(e).__name__}: {e} (line {spot.lineno} of {pathlib.Path(spot.filename).name})"
     finally:
         session.close()
 
@@ -76,7 +76,7 @@ def alter(steps, target):
 def compare_one(scenario, version, oracle, ottla, altered):
     run_id = uuid.uuid4().hex[:6]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        (left, left_error), (right, right_error) = pool.map(lambda address: play(scenario, version, address, run_id), (oracle, ottla))
+        (left, names, left_error), (right, _, right_error) = pool.map(lambda address: play(scenario, version, address, run_id), (oracle, ottla))
     if altered:
         alter(right, altered)
     outcome = Outcome(scenario, version)
@@ -84,7 +84,7 @@ def compare_one(scenario, version, oracle, ottla, altered):
     if left_error or right_error:
         if left_error != right_error or left_error:
             here(scenario.api, version, "(the scenario)", "<scenario>", left_error or "ran to its end", right_error or "ran to its end")
-    left_state, right_state = State(oracle), State(ottla)
+    left_state, right_state = State(oracle, names), State(ottla, names)
     for a, b in zip(left, right):
         outcome.steps.append((a.api, a.version, a.label))
         if (a.label, a.api, a.version) != (b.label, b.api, b.version):

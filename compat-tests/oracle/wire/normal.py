@@ -6,6 +6,8 @@ Each rule is a function of (state, api, field name, value) and gives the value t
 import re
 import time
 
+from wire import records
+
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 RESERVED = re.compile(r"00000000-0000-0000-0000-0000000000..")
 
@@ -16,9 +18,10 @@ QUORUM = {"HighWatermark", "LogEndOffset", "LeaderEpoch"}
 
 
 class State:
-    """What one broker's answers in one scenario have named so far: the first value seen of a kind becomes number 1, and so on."""
+    """What one broker's answers in one scenario have named so far: the first value seen of a kind becomes number 1, and so on. `names`: wire.session.Session.names."""
 
-    def __init__(self, address):
+    def __init__(self, address, names):
+        self.names = names
         self.host, port = address.rsplit(":", 1)
         self.port = int(port)
         self.seen = {}
@@ -32,6 +35,14 @@ def random_ids(state, api, name, value):
     """Topic ids, directory ids and the random part of member ids: numbered by first appearance; Kafka's reserved ids stay."""
     if isinstance(value, str):
         return UUID.sub(lambda m: m[0] if RESERVED.fullmatch(m[0]) else state.number("uuid", m[0]), value)
+    return value
+
+
+def given_names(state, api, name, value):
+    """Names that the scenario made unique for this run: what it calls them."""
+    if isinstance(value, str):
+        for full, text in state.names.items():
+            value = value.replace(full, text)
     return value
 
 
@@ -90,7 +101,7 @@ def metadata_progress(state, api, name, value):
     return value
 
 
-RULES = [random_ids, assigned_numbers, own_address, cluster_id, moments, texts, places, metadata_progress]
+RULES = [given_names, random_ids, assigned_numbers, own_address, cluster_id, moments, texts, places, metadata_progress]
 
 
 def normalise(state, api, value, name=""):
@@ -99,6 +110,8 @@ def normalise(state, api, value, name=""):
         return {field: normalise(state, api, inner, field) for field, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [normalise(state, api, inner, name) for inner in value]
+    if isinstance(value, bytes) and api == "Fetch" and name == "Records":
+        return normalise(state, api, records.decode(value))
     if isinstance(value, bytes):
         value = value.hex()
     for rule in RULES:

@@ -30,6 +30,7 @@ class Session:
     def __init__(self, address, scenario, version, run_id):
         self.address, self.scenario, self.version, self.run_id = address, scenario, version, run_id
         self.steps = []
+        self.names = {}
         self.connections = []
         self.main = self.connect()
         self.quiet_connection = self.connect("setup")
@@ -45,7 +46,9 @@ class Session:
                 connection.close()
 
     def name(self, text):
-        return f"{self.scenario}-v{self.version}-{text}-{self.run_id}"
+        full = f"{self.scenario}-v{self.version}-{text}-{self.run_id}"
+        self.names[full] = text
+        return full
 
     def ask(self, label, api, values, version=None, connection=None, timeout_s=10, tail=b""):
         """Sends, waits, records the step and returns the answer. `version`: default the scenario's."""
@@ -137,7 +140,7 @@ class Session:
             return told["ErrorCode"] == 0 and len(told["Partitions"]) == partitions and all(p["ErrorCode"] == 0 for p in told["Partitions"]) and told
 
         told = self.until(ready, f"{name} is ready")
-        self.until(lambda: self.end_offset(name, partitions - 1) == 0, f"the log of {name} is there")
+        self.until(lambda: all(self.end_offset(name, p) == 0 for p in range(partitions)), f"the logs of {name} are there")
         return name, told["TopicId"]
 
     def end_offset(self, topic, partition):
@@ -153,6 +156,14 @@ class Session:
         if told["ErrorCode"] != 0:
             raise ScenarioFailed(f"set-up: Produce to {topic}: {told}")
         return told["BaseOffset"]
+
+    def producer_id(self):
+        """A new producer id; the first on a new broker may have to be asked for again."""
+        def given():
+            answer = self.quiet("InitProducerId", {"TransactionalId": None, "TransactionTimeoutMs": 60000}, 4)
+            return answer["ErrorCode"] == 0 and [answer["ProducerId"]]
+
+        return self.until(given, "a producer id")[0]
 
     def coordinator(self, group):
         """Waits until the broker is `group`'s coordinator, which creates the offsets topic on a new broker."""
