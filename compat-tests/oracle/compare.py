@@ -3,7 +3,8 @@
     compare.py --start                    starts both brokers itself
     compare.py --oracle H:P --ottla H:P   uses brokers that run already
     compare.py --self-check               Kafka against Kafka: whatever differs needs a rule in wire/normal.py, or a steadier scenario
-    compare.py --self-check --alter Produce:BaseOffset   changes that field in the second broker's answers: the comparison must notice
+    compare.py --self-check --prove       and then changes every field of every answer, one at a time: each change must be noticed
+    compare.py ... --alter Produce:BaseOffset   changes that field in the second broker's answers: the table must show it
 
 Prints a table of APIs and versions, then each difference with its path and both values. Exit code 0: no difference that permitted.toml doesn't list.
 """
@@ -40,6 +41,8 @@ class Outcome:
     steps: list = dataclasses.field(default_factory=list)
     differences: list = dataclasses.field(default_factory=list)
     transcript: list = dataclasses.field(default_factory=list)
+    kept: list = dataclasses.field(default_factory=list)
+    names: dict = dataclasses.field(default_factory=dict)
 
 
 def play(scenario, version, address, run_id):
@@ -59,27 +62,62 @@ def play(scenario, version, address, run_id):
         session.close()
 
 
-def alter(steps, target):
-    """Changes one field's values in `steps`, to prove that the comparison would see it."""
-    api, _, name = target.partition(":")
+def other_value(value):
+    """A value that differs from `value` under every rule of wire/normal.py."""
+    if isinstance(value, list):
+        return [] if value else ["<altered>"]
+    if value is None or value == "":
+        return "<altered>"
+    if isinstance(value, (str, bytes)):
+        return None
+    return -77 if value != -77 else -78
 
-    def walk(value):
-        if isinstance(value, dict):
-            return {k: ("<altered>" if isinstance(v, str) else -77 if not isinstance(v, (dict, list)) else []) if k == name else walk(v) for k, v in value.items()}
-        return [walk(v) for v in value] if isinstance(value, list) else value
 
-    for step in steps:
-        if step.api == api:
-            step.answer = walk(step.answer)
+def alter(answer, name):
+    """`answer` with every field `name` changed. Returns (the new answer, how many were changed)."""
+    if isinstance(answer, dict):
+        out, count = {}, 0
+        for field, value in answer.items():
+            out[field], changed = (other_value(value), 1) if field == name else alter(value, name)
+            count += changed
+        return out, count
+    if isinstance(answer, list):
+        pairs = [alter(value, name) for value in answer]
+        return [value for value, _ in pairs], sum(count for _, count in pairs)
+    return answer, 0
+
+
+def field_names(answer):
+    if isinstance(answer, dict):
+        return set(answer) | set().union(*map(field_names, answer.values())) if answer else set()
+    return set().union(*map(field_names, answer)) if isinstance(answer, list) else set()
+
+
+def prove(outcomes, oracle):
+    """For every field of every API that was answered: changes it in one answer after the other, and demands that each change is noticed. Returns the fields that were not."""
+    unnoticed, tried = collections.Counter(), 0
+    for outcome in outcomes:
+        for step in outcome.kept:
+            normal = normalise(State(oracle, outcome.names), step.api, step.answer)
+            for name in sorted(field_names(step.answer)):
+                changed, count = alter(step.answer, name)
+                tried += bool(count)
+                if count and not any(differences(step.api, normal, normalise(State(oracle, outcome.names), step.api, changed))):
+                    unnoticed[(step.api, name)] += 1
+    print(f"{tried} altered answers compared, {sum(unnoticed.values())} not noticed")
+    return unnoticed
 
 
 def compare_one(scenario, version, oracle, ottla, altered):
     run_id = uuid.uuid4().hex[:6]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         (left, names, left_error), (right, _, right_error) = pool.map(lambda address: play(scenario, version, address, run_id), (oracle, ottla))
+    outcome = Outcome(scenario, version, kept=left, names=names)
     if altered:
-        alter(right, altered)
-    outcome = Outcome(scenario, version)
+        api, _, field = altered.partition(":")
+        for step in right:
+            if step.api == api:
+                step.answer, _ = alter(step.answer, field)
     here = lambda api, v, label, path, a, b: outcome.differences.append(Difference(api, v, scenario.name, label, path, a, b))  # noqa: E731
     if left_error or right_error:
         if left_error != right_error or left_error:
@@ -157,6 +195,7 @@ def main():
     parser.add_argument("--ottla", default="127.0.0.1:9092")
     parser.add_argument("--start", action="store_true")
     parser.add_argument("--self-check", action="store_true")
+    parser.add_argument("--prove", action="store_true")
     parser.add_argument("--alter", metavar="API:FIELD")
     parser.add_argument("--api", action="append", help="only scenarios of this API (may be repeated)")
     parser.add_argument("--scenario", action="append", help="only scenarios whose name contains this (may be repeated)")
@@ -177,6 +216,11 @@ def main():
             for outcome in outcomes:
                 file.writelines(json.dumps(step, default=lambda v: v.hex() if isinstance(v, bytes) else str(v)) + "\n" for step in outcome.transcript)
     bad = report(outcomes, permitted, ("kafka", "kafka too" if args.self_check else "ottla"))
+    if args.prove:
+        unnoticed = prove(outcomes, oracle)
+        for (api, name), count in sorted(unnoticed.items()):
+            print(f"not noticed: {api} {name}, {count} times")
+        bad += len(unnoticed)
     if not args.api and not args.scenario:
         for entry in permitted.unused():
             print(f"permitted.toml: nothing differs any more by this entry: {entry['api']} {entry['path']} ({entry['reason']})")

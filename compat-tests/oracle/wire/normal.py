@@ -57,7 +57,7 @@ def own_address(state, api, name, value):
     """The broker's own host and port, which differ because both run on one machine."""
     if name == "Host" and value == state.host:
         return "<own host>"
-    if name == "Port" and (value == state.port or api == "DescribeQuorum"):  # there it is the controller listener's
+    if name == "Port" and (value == state.port or api == "DescribeQuorum" and value > 0):  # there it is the controller listener's
         return "<own port>"
     return value
 
