@@ -27,7 +27,8 @@ def by_time(s):
     for t in (0, 1, 10, 20, 21, 41, 50, 51, 90, 91, -BASE):
         listed(s, f"at {t}", topic, (0, BASE + t))
     listed(s, "at a time in an empty partition", topic, (1, BASE))
-    listed(s, "read committed", topic, (0, LATEST), (0, EARLIEST), isolation=1)
+    for label, wanted in [("earliest", EARLIEST), ("latest", LATEST), ("max timestamp", MAX_TIMESTAMP), ("at 51", BASE + 51)]:
+        listed(s, f"read committed: {label}", topic, (0, wanted), isolation=1)
     listed(s, "isolation 3", topic, (0, LATEST), isolation=3)
 
 
