@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs this folder's JUnit suite against the broker at OTTLA_BOOTSTRAP (default 127.0.0.1:9092).
-# Ends with "N passed, N failed"; exits non-zero when a test failed, was skipped, or none ran.
+# Arguments go to Maven (-Dtest=ConsumerTest runs one class). Ends with "N passed, N failed"; exits non-zero when a test failed, was skipped, or none ran.
 set -uo pipefail
 cd "$(dirname "$0")"
 
@@ -16,7 +16,7 @@ broker="${OTTLA_BOOTSTRAP:-127.0.0.1:9092}"
 }
 
 rm -rf target/surefire-reports
-mvn -B -q test
+mvn -B -q -Dstyle.color=never test "$@"
 maven_status=$?
 
 # Maven's own exit code says nothing about tests that were skipped, so the reports are counted.
