@@ -26,6 +26,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -55,8 +56,8 @@ final class Kit {
     }
 
     /**
-     * A fresh topic with one replica, whose partitions all serve. Apache Kafka answers CreateTopics before its leaders
-     * do, and an idempotent producer whose first batch meets such a partition may never get over the lost sequence.
+     * A fresh topic with one replica, whose partitions all serve. Apache Kafka answers CreateTopics before its broker
+     * knows them, and an idempotent producer whose first batch meets such a partition may never get over the lost sequence.
      */
     static String topic(String prefix, int partitions, String... configPairs) {
         String name = unique(prefix);
@@ -66,11 +67,22 @@ final class Kit {
         }
         try (Admin admin = admin()) {
             get(admin.createTopics(List.of(new NewTopic(name, partitions, (short) 1).configs(configs))).all());
-            Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
-            partitions(name, partitions).forEach(tp -> ends.put(tp, OffsetSpec.latest()));
-            get(admin.listOffsets(ends).all());
+            awaitServed(admin, name, partitions);
         }
         return name;
+    }
+
+    /** Waits until the broker that was asked knows the topic, and leads all of its partitions. */
+    static void awaitServed(Admin admin, String topic, int partitions) {
+        Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
+        partitions(topic, partitions).forEach(tp -> ends.put(tp, OffsetSpec.latest()));
+        await(topic + " to be served", 20, () -> {
+            try {
+                return get(admin.listOffsets(ends).all()).size() == partitions;
+            } catch (UnknownTopicOrPartitionException e) {
+                return false;
+            }
+        });
     }
 
     static Map<String, Object> settings(Object... pairs) {
@@ -189,6 +201,11 @@ final class Kit {
             fail("expected " + expected + " itself, got " + thrown);
         }
         return thrown;
+    }
+
+    /** What the future failed with; fails itself when the future does not. */
+    static Throwable failure(Future<?> future) {
+        return assertThrows(Throwable.class, () -> get(future));
     }
 
     static void await(String what, int seconds, BooleanSupplier condition) {
