@@ -240,23 +240,6 @@ class ProducerTest {
     }
 
     @Test
-    void aBatchOverTheLimitIsSplitByTheProducerAndArrives() {
-        String topic = Kit.topic("split", 1, "max.message.bytes", "2000");
-        try (KafkaProducer<byte[], byte[]> producer = Kit.bytesProducer("linger.ms", 200, "batch.size", 100_000)) {
-            List<Future<RecordMetadata>> sent = new ArrayList<>();
-            for (int i = 0; i < 20; i++) {
-                sent.add(producer.send(new ProducerRecord<>(topic, 0, Kit.utf8("k" + i), new byte[600])));
-            }
-            sent.forEach(Kit::get);
-        }
-        List<ConsumerRecord<byte[], byte[]>> records = Kit.readAll(topic, 1);
-        assertEquals(20, records.size());
-        for (int i = 0; i < 20; i++) {
-            assertArrayEquals(Kit.utf8("k" + i), records.get(i).key());
-        }
-    }
-
-    @Test
     void logAppendTimeIsTheBrokersAndToldBack() {
         String topic = Kit.topic("append-time", 1, "message.timestamp.type", "LogAppendTime");
         long before = System.currentTimeMillis();
