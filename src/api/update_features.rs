@@ -13,6 +13,9 @@ use crate::cluster::decide::features::{self, FeatureUpdate, UpgradeType};
 /// Up to this version each feature has its own result, which after KIP-1022 says nothing but success.
 const RESULTS_VERSION: i16 = 1;
 
+/// What Kafka's `Errors.NONE` calls itself.
+const NO_ERROR: StrBytes = StrBytes::from_static_str("NONE");
+
 pub async fn handle(
     broker: &Arc<Broker>,
     context: &RequestContext,
@@ -49,7 +52,7 @@ pub async fn handle(
         }
         Ok(Ok(())) => {
             let done = |asked: kafka_protocol::messages::update_features_request::FeatureUpdateKey| {
-                UpdatableFeatureResult::default().with_feature(asked.feature).with_error_message(None)
+                UpdatableFeatureResult::default().with_feature(asked.feature).with_error_message(Some(NO_ERROR))
             };
             let results = if context.api_version <= RESULTS_VERSION {
                 request.feature_updates.into_iter().map(done).collect()

@@ -107,6 +107,9 @@ fn update_one(
     if update.level > current && update.upgrade_type != UpgradeType::Upgrade {
         return Err(invalid(update, "Can't downgrade to a newer version."));
     }
+    if !supported.contains_key(&update.name) {
+        return Err(invalid(update, &format!("Feature {} not found.", update.name)));
+    }
     if &*update.name == KRAFT_VERSION && update.level != current {
         return Err(invalid(update, "Can't downgrade the version of this feature."));
     }

@@ -295,6 +295,7 @@ fn created_result(
     CreatableTopicResult::default()
         .with_name(topic.name.clone())
         .with_topic_id(id)
+        .with_error_message(None)
         .with_num_partitions(i32::try_from(partitions.len()).unwrap_or(i32::MAX))
         .with_replication_factor(i16::try_from(replication_factor).unwrap_or(i16::MAX))
         .with_configs(Some(configs))
