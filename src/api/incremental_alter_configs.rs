@@ -185,7 +185,6 @@ fn alter_loggers(broker: &Broker, resource: &AlterConfigsResource) -> Result<(),
                         LOG_LEVELS.join(", ")
                     )));
                 }
-                return Err(invalid_request("this version of Ottla sets log levels only at start, by OTTLA_LOG"));
             }
             Some(ConfigOp::Delete) => {
                 exists?;
@@ -205,7 +204,10 @@ fn alter_loggers(broker: &Broker, resource: &AlterConfigsResource) -> Result<(),
             }
         }
     }
-    Ok(())
+    match resource.configs.is_empty() {
+        true => Ok(()),
+        false => Err(invalid_request("this version of Ottla sets log levels only at start, by OTTLA_LOG")),
+    }
 }
 
 /// The quorum's decision on each change, in their order.

@@ -197,7 +197,7 @@ impl BrokerConfig {
         dynamic_default: Arc<BTreeMap<String, String>>,
         dynamic_broker: Arc<BTreeMap<String, String>>,
     ) -> Result<Self, ConfigError> {
-        let mut given: BTreeMap<&str, &str> = settings.iter().map(|(name, value)| (name, value)).collect();
+        let mut given: BTreeMap<&str, &str> = settings.iter().collect();
         node_id_synonyms(&mut given);
         for layer in [&dynamic_default, &dynamic_broker] {
             for (name, value) in layer.iter() {
