@@ -8,7 +8,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{fmt, io};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,8 +22,10 @@ use super::settings::{CLOSING_FLUSH, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, ORPHAN_TIM
 use super::telemetry::ListenerMetrics;
 use crate::api::context::{CloseReason, Connection, Dispatch, Outcome};
 
-/// Frames begun before other tasks of the thread get their turn.
-const ROUNDS_PER_TURN: usize = 32;
+/// Reads of one connection before other tasks of the thread get their turn.
+const ROUNDS_PER_TURN: usize = 8;
+/// Requests begun between two writes.
+const FRAMES_PER_ROUND: usize = MAX_IN_FLIGHT;
 
 /// How a server's end comes to its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,16 +170,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.poll_slot(index, cx);
         }
         for _ in 0..ROUNDS_PER_TURN {
-            self.collect();
-            if let Poll::Ready(result) = self.outbox.poll_write(&mut self.stream, cx) {
-                match result {
-                    Ok(0) => {}
-                    Ok(written) => {
-                        self.shared.metrics.sent_bytes.increment(written as u64);
-                        self.last_moved = Instant::now();
-                    }
-                    Err(error) => return Poll::Ready(self.ending.take().map_or(Ended::Io(error), |(ended, _)| ended)),
-                }
+            let more_is_here = self.begin_frames(cx);
+            if let Poll::Ready(Err(error)) = self.poll_write(cx) {
+                return Poll::Ready(self.ending.take().map_or(Ended::Io(error), |(ended, _)| ended));
             }
             if let Some(ended) = self.finished() {
                 return Poll::Ready(ended);
@@ -187,17 +182,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return self.poll_timer(cx);
             }
             self.frames.resume();
-            match self.frames.poll_frame(cx) {
-                Poll::Ready(Ok(frame)) => {
-                    self.begin(frame, cx);
-                    continue;
-                }
-                Poll::Ready(Err(error)) => {
-                    self.end(Ended::NotAFrame(error));
-                    continue;
-                }
-                Poll::Pending if !self.frames.wants_bytes() => return self.poll_timer(cx),
-                Poll::Pending => {}
+            if more_is_here {
+                continue;
+            }
+            if !self.frames.wants_bytes() {
+                return self.poll_timer(cx);
             }
             match self.frames.poll_read(&mut self.stream, cx) {
                 Poll::Ready(Ok(ReadOutcome::Bytes(read))) => {
@@ -211,6 +200,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Begins the requests that are here, up to a round's share, so that their replies leave in one write. False when it ran out of whole frames.
+    fn begin_frames(&mut self, cx: &mut Context<'_>) -> bool {
+        self.collect();
+        for _ in 0..FRAMES_PER_ROUND {
+            if !self.may_begin() {
+                break;
+            }
+            match self.frames.poll_frame(cx) {
+                Poll::Ready(Ok(frame)) => self.begin(frame, cx),
+                Poll::Ready(Err(error)) => self.end(Ended::NotAFrame(error)),
+                Poll::Pending => return false,
+            }
+            self.collect();
+        }
+        true
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let written = ready!(self.outbox.poll_write(&mut self.stream, cx))?;
+        if written > 0 {
+            self.shared.metrics.sent_bytes.increment(written as u64);
+            self.last_moved = Instant::now();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn may_begin(&self) -> bool {
