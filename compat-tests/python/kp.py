@@ -68,8 +68,8 @@ class Member(common.Member):
         self.cooperative = any("cooperative" in getattr(s, "name", "") for s in settings.get("partition_assignment_strategy", ()))
 
     def open(self):
-        settings = {"group_id": self.group, "auto_offset_reset": "earliest", "heartbeat_interval_ms": 300, "session_timeout_ms": 10000, "client_id": self.name, **self.settings}
-        self.consumer = KafkaConsumer(bootstrap_servers=common.BOOTSTRAP, **settings)
+        settings = {"group_id": self.group, "auto_offset_reset": "earliest", "heartbeat_interval_ms": 300, "session_timeout_ms": 10000, "client_id": self.name, "bootstrap_servers": common.BOOTSTRAP, **self.settings}
+        self.consumer = KafkaConsumer(**settings)
         self.consumer.subscribe([self.topic], listener=Listener(self))
 
     def poll_once(self):

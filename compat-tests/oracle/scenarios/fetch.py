@@ -181,3 +181,43 @@ def many_sessions(s):
         opened.append((connection, told["SessionId"]))
     s.ask("session 0 from another connection", "Fetch", body([], SessionId=opened[0][1], SessionEpoch=1), connection=opened[1][0])
     s.ask("session 1 from its own", "Fetch", body([], SessionId=opened[1][1], SessionEpoch=1), connection=opened[1][0])
+
+
+@scenario("Fetch")
+def a_topic_made_anew(s):
+    """The old id is unknown, the name leads to the new topic, whose log begins at 0."""
+    old = s.topic("again")
+    s.append(old[0], [b"a", b"b", b"c"])
+    s.quiet("DeleteTopics", {"Topics": [{"Name": old[0]}], "TimeoutMs": 5000}, 6)
+    s.until(lambda: s.metadata(old[0])["ErrorCode"] == 3, "the topic is gone")
+    new = s.topic("again")
+    s.append(new[0], [b"new"])
+    s.ask("old id, old offset", "Fetch", body(old, part(offset=2)))
+    s.ask("new id", "Fetch", body(new, part()))
+    s.ask("new id, offset of the old one", "Fetch", body(new, part(offset=2)))
+
+
+@scenario("Fetch", once=True)
+def woken_by_deletion(s):
+    """A fetch that waits is answered when its topic goes away."""
+    topic = s.topic("going")
+    s.append(topic[0], [b"a"])
+    began = time.monotonic()
+    wait = s.later("waits at the end", "Fetch", body(topic, part(offset=1), wait=6000, minimum=1))
+    time.sleep(0.3)
+    s.quiet("DeleteTopics", {"Topics": [{"Name": topic[0]}], "TimeoutMs": 5000}, 6)
+    wait()
+    s.keep("took", "Fetch", s.version, None, {"waited": time.monotonic() - began > 3})
+
+
+@scenario("Fetch")
+def minimum_over_several_partitions(s):
+    """MinBytes counts over all partitions of the request, and appends to each count."""
+    topic = s.topic("sum", partitions=3)
+    began = time.monotonic()
+    wait = s.later("three small appends fill it", "Fetch", body(topic, part(0), part(1), part(2), wait=6000, minimum=250))
+    for p in range(3):
+        time.sleep(0.1)
+        s.append(topic[0], [b"x" * 30], partition=p)
+    wait()
+    s.keep("took", "Fetch", s.version, None, {"waited": time.monotonic() - began > 3})

@@ -1,6 +1,7 @@
 """ApiVersions, and what a broker does with requests that it cannot serve: unknown APIs and versions, broken frames."""
 
 import struct
+import time
 
 from scenarios import PROMISED, scenario
 from wire import schema
@@ -77,3 +78,18 @@ def bodies_that_end_early_or_late(s):
         if message.fields:
             s.frame(f"{api}: no body", header, api=api, version=high)
             s.frame(f"{api}: an absurd length", header + b"\xff\xff\xff\xff\x07" * 4, api=api, version=high)
+
+
+@scenario("ApiVersions", once=True)
+def frames_in_pieces(s):
+    """A request may come byte by byte, and several in one packet."""
+    whole = struct.pack(">i", 17) + s.raw_header(18, 0)
+    connection = s.connect()
+    connection.correlation = 7
+    for byte in whole[:-1]:
+        connection.send_bytes(bytes([byte]))
+        time.sleep(0.001)
+    s.frame("the last byte", whole[-1:], raw=True, connection=connection)
+    s.frame("three in one packet: the first answer", whole * 3, raw=True, connection=connection)
+    for i in (2, 3):
+        s.frame(f"three in one packet: answer {i}", b"", raw=True, connection=connection)
