@@ -152,17 +152,17 @@ pub(super) const GROUP: &[ConfigKey] = keys! {
         "Bytes that Kafka reads at once when it loads share state.";
     "share.coordinator.snapshot.update.records.per.snapshot", Int, Is("500"), Between(0.0, 500.0), Medium, ReadOnly, Moot:
         "Changes of share state between two snapshots.";
-    "share.coordinator.state.topic.compression.codec", Int, Is("0"), Any, High, ReadOnly, Missing:
+    "share.coordinator.state.topic.compression.codec", Int, Is("0"), Any, High, ReadOnly, Moot:
         "The codec of __share_group_state, as its number.";
-    "share.coordinator.state.topic.min.isr", Short, Is("2"), AtLeast(1.0), High, ReadOnly, Missing:
+    "share.coordinator.state.topic.min.isr", Short, Is("2"), AtLeast(1.0), High, ReadOnly, Moot:
         "In-sync replicas that __share_group_state needs.";
-    "share.coordinator.state.topic.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Missing:
+    "share.coordinator.state.topic.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Moot:
         "Partitions of __share_group_state.";
     "share.coordinator.state.topic.prune.interval.ms", Int, Is("300000"), AtLeast(1.0), Low, ReadOnly, Moot internal:
         "How often old records of __share_group_state are dropped.";
-    "share.coordinator.state.topic.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Missing:
+    "share.coordinator.state.topic.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Moot:
         "Replicas of __share_group_state.";
-    "share.coordinator.state.topic.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Missing:
+    "share.coordinator.state.topic.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Moot:
         "Segment size of __share_group_state.";
     "share.coordinator.threads", Int, Is("1"), AtLeast(1.0), Medium, ReadOnly, Moot:
         "Threads for the share coordinator.";
@@ -178,13 +178,13 @@ pub(super) const GROUP: &[ConfigKey] = keys! {
         "How often expired transactional ids are removed.";
     "transaction.state.log.load.buffer.size", Int, Is("5242880"), AtLeast(1.0), High, ReadOnly, Moot:
         "Bytes that Kafka reads at once when it loads transactions.";
-    "transaction.state.log.min.isr", Int, Is("2"), AtLeast(1.0), High, ReadOnly, Missing:
+    "transaction.state.log.min.isr", Int, Is("2"), AtLeast(1.0), High, ReadOnly, Moot:
         "In-sync replicas that __transaction_state needs.";
-    "transaction.state.log.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Missing:
+    "transaction.state.log.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Moot:
         "Partitions of __transaction_state.";
-    "transaction.state.log.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Missing:
+    "transaction.state.log.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Moot:
         "Replicas of __transaction_state.";
-    "transaction.state.log.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Missing:
+    "transaction.state.log.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Moot:
         "Segment size of __transaction_state.";
     "transaction.two.phase.commit.enable", Boolean, Is("false"), Any, Low, ReadOnly, Missing:
         "Whether transactions may be prepared by a coordinator outside Kafka.";
