@@ -139,6 +139,15 @@ def end_offset(connection, partition):
     return -1 if error else offset
 
 
+def served_everywhere(connection):
+    """Whether every partition answers ListOffsets: in Kafka the metadata knows a leader before the leader serves."""
+    wanted = b"".join(struct.pack(">iq", partition, -1) for partition in range(PARTITIONS))
+    body = struct.pack(">i", -1) + struct.pack(">i", 1) + text(TOPIC) + struct.pack(">i", PARTITIONS) + wanted
+    answer = connection.ask(2, 1, body)
+    at = 4 + 2 + len(TOPIC) + 4
+    return all(struct.unpack_from(">ih", answer, at + 22 * index)[1] == 0 for index in range(PARTITIONS))
+
+
 def fill(connection, total_bytes):
     """Produces v3 with acks=1, spread over the partitions, a few requests ahead. Returns the number of requests."""
     batch = record_batch(BATCH_BYTES)
@@ -232,7 +241,7 @@ def measure_topics_and_recovery(kind, rounds, gib, into):
             connection = Connection(broker.port)
             began = time.monotonic()
             create_topic(connection)
-            wait_until(lambda: leaders(connection) == PARTITIONS, process)
+            wait_until(lambda: leaders(connection) == PARTITIONS and served_everywhere(connection), process)
             into["2,000 partitions created"].append((time.monotonic() - began) * 1000)
             requests = fill(connection, int(gib * (1 << 30)))
             last = min(requests, PARTITIONS) - 1

@@ -91,6 +91,9 @@ pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -
             return ExitCode::from(REFUSED);
         }
     };
+    for notice in config.notices() {
+        eprintln!("ottla: {notice}");
+    }
     match serve(Arc::new(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,7 +14,7 @@ mod validate;
 use super::key::{ConfigKey, FromValue, Value};
 use super::listener::{self, BindAddress, Listener, Listeners, Voter};
 use super::topic::TopicConfig;
-use super::{ConfigError, Origin, Settings};
+use super::{ConfigError, Origin, Settings, dynamic};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -180,16 +180,18 @@ impl BrokerConfig {
         Self::build(Arc::new(settings), Arc::default(), Arc::default())
     }
 
-    /// The same node with other dynamic configuration: the cluster-wide one and this broker's own.
+    /// The same node with other dynamic configuration: the cluster-wide one and this broker's own. What cannot be used is left out, as
+    /// [`dynamic::usable`] says: it can be there when another version wrote it.
     ///
     /// # Errors
-    /// [`ConfigError`] when a value or a relation is wrong; nothing has changed then.
+    /// [`ConfigError`] when the rest does not fit together; nothing has changed then.
     pub fn with_dynamic(
         &self,
         cluster_default: &BTreeMap<String, String>,
         broker: &BTreeMap<String, String>,
     ) -> Result<Self, ConfigError> {
-        Self::build(self.settings.clone(), Arc::new(cluster_default.clone()), Arc::new(broker.clone()))
+        let (all, own) = (dynamic::usable(cluster_default, false), dynamic::usable(broker, true));
+        Self::build(self.settings.clone(), Arc::new(all), Arc::new(own))
     }
 
     fn build(

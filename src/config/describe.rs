@@ -193,6 +193,10 @@ fn broker_layers(config: &BrokerConfig, name: &str, sensitive: bool) -> Vec<Syno
     add(Source::Default, &|name| {
         broker_key(name).filter(|_| !broker::DYNAMIC_ONLY.contains(&name)).and_then(preset_text)
     });
+    // Kafka demands these of every node; their presets are Ottla's, and are told only where they are in force.
+    let is_demanded = ["process.roles", "node.id", "controller.listener.names"].contains(&name);
+    let is_set = all.iter().any(|synonym| synonym.source != Source::Default);
+    all.retain(|synonym| !(is_demanded && is_set && synonym.source == Source::Default));
     all.into_iter().skip_while(|synonym| synonym.name != name).collect()
 }
 
@@ -284,6 +288,8 @@ mod tests {
         }
         let id = find(&entries, "broker.id");
         assert_eq!((id.value.as_deref(), id.source, id.read_only), (Some("4"), Source::StaticBroker, true));
+        assert_eq!(chain(find(&entries, "node.id")), [("node.id", Some("4"), Source::StaticBroker)]);
+        assert_eq!(find(&entries, "process.roles").source, Source::Default);
         let threads = find(&entries, "num.io.threads");
         assert_eq!((threads.source, threads.read_only), (Source::Default, false));
         assert!(entries.is_sorted_by(|one, next| one.name < next.name));

@@ -237,7 +237,11 @@ fn dynamic_configuration_wins_over_static_and_over_every_synonym() {
     assert_eq!(own.topic_defaults.max_message_bytes, 77, "the broker's own wins over the cluster's");
     let back = own.with_dynamic(&map(&[]), &map(&[])).unwrap();
     assert_eq!(back.topic_defaults, start.topic_defaults);
-    assert!(start.with_dynamic(&map(&[("message.max.bytes", "-1")]), &map(&[])).is_err());
+    let useless = map(&[("message.max.bytes", "-1"), ("num.partitions", "9"), ("log.retention.bytes", "7")]);
+    let rest = start.with_dynamic(&useless, &map(&[])).unwrap();
+    assert_eq!((rest.topic_defaults.max_message_bytes, rest.num_partitions), (1_048_588, 1));
+    assert_eq!(rest.topic_defaults.retention_bytes, 7);
+    assert!(start.with_dynamic(&map(&[("log.retention.ms", "0")]), &map(&[])).is_err(), "no relation to do without");
     assert_eq!(synonyms("log.roll.hours"), ["log.roll.ms", "log.roll.hours"]);
 }
 

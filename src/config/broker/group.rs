@@ -5,7 +5,7 @@ use crate::config::key::{ConfigKey, keys};
 
 pub(super) const GROUP: &[ConfigKey] = keys! {
     "add.partitions.to.txn.retry.backoff.max.ms", Int, Is("100"), AtLeast(0.0), High, ReadOnly, Moot:
-        "The longest such pause.";
+        "The longest pause before a partition is added to a transaction again.";
     "add.partitions.to.txn.retry.backoff.ms", Int, Is("20"), AtLeast(1.0), High, ReadOnly, Moot:
         "Pause before a partition is added to a transaction again.";
     "group.consumer.assignment.interval.ms", Int, Is("1000"), AtLeast(0.0), Medium, ClusterWide, Missing:
@@ -65,13 +65,13 @@ pub(super) const GROUP: &[ConfigKey] = keys! {
     "group.share.max.assignment.interval.ms", Int, Is("15000"), AtLeast(0.0), Medium, ReadOnly, Missing:
         "The least time between two assignments of a share group. The most that a group may set.";
     "group.share.max.delivery.count.limit", Int, Is("10"), Between(5.0, 25.0), Medium, ReadOnly, Missing:
-        "The most that a group may set for the same.";
+        "The most that a group may set for share.delivery.count.limit.";
     "group.share.max.heartbeat.interval.ms", Int, Is("15000"), AtLeast(1.0), Medium, ReadOnly, Missing:
         "How often a member of a share group sends a heartbeat. The most that a group may set.";
     "group.share.max.partition.max.record.locks", Int, Is("4000"), Between(2000.0, 10_000.0), Medium, ReadOnly, Missing:
-        "The most that a group may set for the same.";
+        "The most that a group may set for share.partition.max.record.locks.";
     "group.share.max.record.lock.duration.ms", Int, Is("60000"), Between(30_000.0, 3_600_000.0), Medium, ReadOnly, Missing:
-        "The most that a group may set for the same.";
+        "The most that a group may set for share.record.lock.duration.ms.";
     "group.share.max.session.timeout.ms", Int, Is("60000"), AtLeast(1.0), Medium, ReadOnly, Missing:
         "A member of a share group that is silent for this long is removed. The most that a group may set.";
     "group.share.max.share.sessions", Int, Is("2000"), AtLeast(1.0), Medium, ReadOnly, Missing:
@@ -81,13 +81,13 @@ pub(super) const GROUP: &[ConfigKey] = keys! {
     "group.share.min.assignment.interval.ms", Int, Is("0"), AtLeast(0.0), Medium, ReadOnly, Missing:
         "The least time between two assignments of a share group. The least that a group may set.";
     "group.share.min.delivery.count.limit", Int, Is("2"), Between(2.0, 5.0), Medium, ReadOnly, Missing:
-        "The least that a group may set for the same.";
+        "The least that a group may set for share.delivery.count.limit.";
     "group.share.min.heartbeat.interval.ms", Int, Is("5000"), AtLeast(1.0), Medium, ReadOnly, Missing:
         "How often a member of a share group sends a heartbeat. The least that a group may set.";
     "group.share.min.partition.max.record.locks", Int, Is("100"), Between(100.0, 2000.0), Medium, ReadOnly, Missing:
-        "The least that a group may set for the same.";
+        "The least that a group may set for share.partition.max.record.locks.";
     "group.share.min.record.lock.duration.ms", Int, Is("15000"), Between(1000.0, 30_000.0), Medium, ReadOnly, Missing:
-        "The least that a group may set for the same.";
+        "The least that a group may set for share.record.lock.duration.ms.";
     "group.share.min.session.timeout.ms", Int, Is("45000"), AtLeast(1.0), Medium, ReadOnly, Missing:
         "A member of a share group that is silent for this long is removed. The least that a group may set.";
     "group.share.partition.max.record.locks", Int, Is("2000"), Between(100.0, 10_000.0), Medium, ReadOnly, Missing:
@@ -152,17 +152,17 @@ pub(super) const GROUP: &[ConfigKey] = keys! {
         "Bytes that Kafka reads at once when it loads share state.";
     "share.coordinator.snapshot.update.records.per.snapshot", Int, Is("500"), Between(0.0, 500.0), Medium, ReadOnly, Moot:
         "Changes of share state between two snapshots.";
-    "share.coordinator.state.topic.compression.codec", Int, Is("0"), Any, High, ReadOnly, Missing:
+    "share.coordinator.state.topic.compression.codec", Int, Is("0"), Any, High, ReadOnly, Moot:
         "The codec of __share_group_state, as its number.";
-    "share.coordinator.state.topic.min.isr", Short, Is("2"), AtLeast(1.0), High, ReadOnly, Missing:
+    "share.coordinator.state.topic.min.isr", Short, Is("2"), AtLeast(1.0), High, ReadOnly, Moot:
         "In-sync replicas that __share_group_state needs.";
-    "share.coordinator.state.topic.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Missing:
+    "share.coordinator.state.topic.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Moot:
         "Partitions of __share_group_state.";
     "share.coordinator.state.topic.prune.interval.ms", Int, Is("300000"), AtLeast(1.0), Low, ReadOnly, Moot internal:
         "How often old records of __share_group_state are dropped.";
-    "share.coordinator.state.topic.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Missing:
+    "share.coordinator.state.topic.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Moot:
         "Replicas of __share_group_state.";
-    "share.coordinator.state.topic.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Missing:
+    "share.coordinator.state.topic.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Moot:
         "Segment size of __share_group_state.";
     "share.coordinator.threads", Int, Is("1"), AtLeast(1.0), Medium, ReadOnly, Moot:
         "Threads for the share coordinator.";
@@ -178,13 +178,13 @@ pub(super) const GROUP: &[ConfigKey] = keys! {
         "How often expired transactional ids are removed.";
     "transaction.state.log.load.buffer.size", Int, Is("5242880"), AtLeast(1.0), High, ReadOnly, Moot:
         "Bytes that Kafka reads at once when it loads transactions.";
-    "transaction.state.log.min.isr", Int, Is("2"), AtLeast(1.0), High, ReadOnly, Missing:
+    "transaction.state.log.min.isr", Int, Is("2"), AtLeast(1.0), High, ReadOnly, Moot:
         "In-sync replicas that __transaction_state needs.";
-    "transaction.state.log.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Missing:
+    "transaction.state.log.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Moot:
         "Partitions of __transaction_state.";
-    "transaction.state.log.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Missing:
+    "transaction.state.log.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Moot:
         "Replicas of __transaction_state.";
-    "transaction.state.log.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Missing:
+    "transaction.state.log.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Moot:
         "Segment size of __transaction_state.";
     "transaction.two.phase.commit.enable", Boolean, Is("false"), Any, Low, ReadOnly, Missing:
         "Whether transactions may be prepared by a coordinator outside Kafka.";

@@ -85,7 +85,7 @@ pub(super) const LOG: &[ConfigKey] = keys! {
     "log.roll.hours", Int, Is("168"), AtLeast(1.0), High, ReadOnly, Works:
         "Age in hours at which a partition starts a new segment.";
     "log.roll.jitter.hours", Int, Is("0"), AtLeast(0.0), High, ReadOnly, Works:
-        "The same in hours.";
+        "The most hours that are taken at random from log.roll.hours, so that segments do not all roll at once.";
     "log.roll.jitter.ms", Long, Null, Any, High, ClusterWide, Works:
         "The most that is taken at random from log.roll.ms, so that segments do not all roll at once. Without it, log.roll.jitter.hours.";
     "log.roll.ms", Long, Null, Any, High, ClusterWide, Works:

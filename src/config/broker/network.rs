@@ -27,7 +27,7 @@ pub(super) const NETWORK: &[ConfigKey] = keys! {
     "inter.broker.listener.name", String, Null, Any, Medium, ReadOnly, Works:
         "The listener that brokers use among themselves.";
     "kafka.metrics.polling.interval.secs", Int, Is("10"), AtLeast(1.0), Low, ReadOnly, Moot:
-        "How often those classes are polled.";
+        "How often the classes of kafka.metrics.reporters are polled.";
     "kafka.metrics.reporters", List, Is(""), LIST, Low, ReadOnly, Moot:
         "Java classes that report Yammer metrics. Ottla serves Prometheus metrics at metrics.address.";
     "leader.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Missing:
@@ -71,7 +71,7 @@ pub(super) const NETWORK: &[ConfigKey] = keys! {
     "security.inter.broker.protocol", String, Is("PLAINTEXT"), OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Medium, ReadOnly, Works:
         "The security protocol that brokers use among themselves, where inter.broker.listener.name is not set.";
     "socket.connection.setup.timeout.max.ms", Long, Is("30000"), Any, Medium, ReadOnly, Moot:
-        "The most that this wait grows to after failures.";
+        "The most that socket.connection.setup.timeout.ms grows to after failures.";
     "socket.connection.setup.timeout.ms", Long, Is("10000"), Any, Medium, ReadOnly, Moot:
         "How long this node waits for a connection to another to be made.";
     "socket.listen.backlog.size", Int, Is("50"), AtLeast(1.0), Medium, ReadOnly, Works:

@@ -39,9 +39,9 @@ pub(super) const SECURITY: &[ConfigKey] = keys! {
     "sasl.login.refresh.window.factor", Double, Is("0.8"), Any, Medium, PerBroker, Missing:
         "The share of a token's life after which it is renewed.";
     "sasl.login.refresh.window.jitter", Double, Is("0.05"), Any, Medium, PerBroker, Missing:
-        "The most that is added at random to that share.";
+        "The most that is added at random to sasl.login.refresh.window.factor.";
     "sasl.login.retry.backoff.max.ms", Long, Is("10000"), Any, Low, ReadOnly, Missing:
-        "The longest such pause.";
+        "The longest pause before the authentication server is asked again.";
     "sasl.login.retry.backoff.ms", Long, Is("100"), Any, Low, ReadOnly, Missing:
         "Pause before the authentication server is asked again.";
     "sasl.mechanism.controller.protocol", String, Is("GSSAPI"), Any, High, ReadOnly, Missing:
@@ -67,7 +67,7 @@ pub(super) const SECURITY: &[ConfigKey] = keys! {
     "sasl.oauthbearer.assertion.private.key.file", String, Null, Any, Medium, ReadOnly, Missing:
         "The file with the key that signs client assertions.";
     "sasl.oauthbearer.assertion.private.key.passphrase", Password, Null, Any, Medium, ReadOnly, Missing:
-        "The password of that file.";
+        "The password of sasl.oauthbearer.assertion.private.key.file.";
     "sasl.oauthbearer.assertion.template.file", String, Null, Any, Medium, ReadOnly, Missing:
         "A file with further claims of a client assertion.";
     "sasl.oauthbearer.client.credentials.client.id", String, Null, Any, Medium, ReadOnly, Missing:
@@ -83,9 +83,9 @@ pub(super) const SECURITY: &[ConfigKey] = keys! {
     "sasl.oauthbearer.jwks.endpoint.refresh.ms", Long, Is("3600000"), Any, Low, ReadOnly, Missing:
         "How often the keys that verify tokens are fetched.";
     "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", Long, Is("10000"), Any, Low, ReadOnly, Missing:
-        "The longest such pause.";
+        "The longest pause before the keys that verify tokens are fetched again.";
     "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", Long, Is("100"), Any, Low, ReadOnly, Missing:
-        "Pause before they are fetched again after a failure.";
+        "Pause before the keys that verify tokens are fetched again after a failure.";
     "sasl.oauthbearer.jwks.endpoint.url", String, Null, Any, Medium, ReadOnly, Missing:
         "Where the keys that verify tokens are.";
     "sasl.oauthbearer.jwt.retriever.class", Class, Is("org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"), Any, Medium, ReadOnly, Missing:
@@ -129,9 +129,9 @@ pub(super) const SECURITY: &[ConfigKey] = keys! {
     "ssl.keystore.location", String, Null, Any, Medium, PerBroker, Missing:
         "The file with the private key and certificate.";
     "ssl.keystore.password", Password, Null, Any, Medium, PerBroker, Missing:
-        "The password of that file.";
+        "The password of ssl.keystore.location.";
     "ssl.keystore.type", String, Is("JKS"), Any, Medium, PerBroker, Missing:
-        "The format of that file.";
+        "The format of ssl.keystore.location.";
     "ssl.principal.mapping.rules", String, Is("DEFAULT"), Any, Low, ReadOnly, Missing:
         "How a certificate's distinguished name becomes a user's name.";
     "ssl.protocol", String, Is("TLSv1.3"), Any, Medium, PerBroker, Missing:
@@ -147,7 +147,7 @@ pub(super) const SECURITY: &[ConfigKey] = keys! {
     "ssl.truststore.location", String, Null, Any, Medium, PerBroker, Missing:
         "The file with the certificates to trust.";
     "ssl.truststore.password", Password, Null, Any, Medium, PerBroker, Missing:
-        "The password of that file.";
+        "The password of ssl.truststore.location.";
     "ssl.truststore.type", String, Is("JKS"), Any, Medium, PerBroker, Missing:
-        "The format of that file.";
+        "The format of ssl.truststore.location.";
 };
