@@ -466,6 +466,18 @@ async fn while_loading_heartbeats_are_answered_and_the_rest_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shard_that_panics_is_loaded_again() {
+    let world = World::new(GroupConfig::default()).await;
+    world.commit(5).await.unwrap();
+    let failed = world.coordinator.read(world.partition(), |_| -> () { panic!("a defect, for the test's sake") }).await;
+    assert_eq!(failed, Err(ResponseError::NotCoordinator));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.committed().await, 5);
+    world.commit(6).await.unwrap();
+    assert_eq!(world.committed().await, 6);
+}
+
+#[tokio::test(start_paused = true)]
 async fn offsets_expire_and_empty_groups_go() {
     let config = GroupConfig { initial_rebalance_delay_ms: 0, ..GroupConfig::default() };
     let retention = Duration::from_millis(config.offsets_retention_ms as u64);
