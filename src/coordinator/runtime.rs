@@ -31,8 +31,8 @@ const MAILBOX_CAPACITY: usize = 1024;
 const MAX_OPERATIONS_PER_TURN: usize = 256;
 /// Records that may queue up while the log does not answer. Past it, requests are refused: their clients retry, and memory stays bounded.
 const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
-/// Pause before another attempt to load a partition that could not be read.
-const LOAD_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Pause before another attempt to load a partition that could not be read, or whose shard failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// State kept in one partition, and its rules.
 pub trait Shard: Send + Sized + 'static {
@@ -181,19 +181,16 @@ impl<S: Shard> Runtime<S> {
             // An older shard's mailbox closes with this, and so ends it.
             slots.insert(partition, Slot { leader_epoch, mailbox: Mailbox::Loading });
         }
-        let worker = Worker {
+        let term = Term {
             partition,
             leader_epoch,
             log: self.log.clone(),
             clock: self.clock.clone(),
             compression: self.compression,
-            shard: (self.make_shard)(partition),
-            timers: Timers::default(),
-            queue: VecDeque::new(),
-            queued_bytes: 0,
-            in_flight: None,
+            slots: self.slots.clone(),
+            make_shard: self.make_shard.clone(),
         };
-        tokio::spawn(load_and_run(worker, self.slots.clone(), self.make_shard.clone()));
+        tokio::spawn(supervise(term));
     }
 
     /// This broker leads the partition no more (`leader_epoch`: up to which epoch, if it is known).
@@ -244,39 +241,88 @@ pub fn client_error(error: &AppendError) -> ResponseError {
     }
 }
 
-async fn load_and_run<S: Shard>(
-    mut worker: Worker<S>,
+/// The time for which this broker leads a partition with one epoch, and what a worker is made of.
+struct Term<S: Shard> {
+    partition: i32,
+    leader_epoch: LeaderEpoch,
+    log: Arc<dyn CoordinatorLog>,
+    clock: SharedClock,
+    compression: Compression,
     slots: Slots<S>,
     make_shard: Arc<dyn Fn(i32) -> S + Send + Sync>,
-) {
-    let (partition, leader_epoch) = (worker.partition, worker.leader_epoch);
-    let is_ours = |slots: &Slots<S>| slots.read().get(&partition).is_some_and(|slot| slot.leader_epoch == leader_epoch);
+}
+
+impl<S: Shard> Term<S> {
+    fn worker(&self) -> Worker<S> {
+        Worker {
+            partition: self.partition,
+            leader_epoch: self.leader_epoch,
+            log: self.log.clone(),
+            clock: self.clock.clone(),
+            compression: self.compression,
+            shard: (self.make_shard)(self.partition),
+            timers: Timers::default(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            in_flight: None,
+        }
+    }
+
+    /// Whether the term goes on.
+    fn lasts(&self) -> bool {
+        self.slots.read().get(&self.partition).is_some_and(|slot| slot.leader_epoch == self.leader_epoch)
+    }
+
+    /// False when the term is over.
+    fn set_mailbox(&self, mailbox: Mailbox<S>) -> bool {
+        match self.slots.write().get_mut(&self.partition) {
+            Some(slot) if slot.leader_epoch == self.leader_epoch => {
+                slot.mailbox = mailbox;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn end(&self) {
+        let mut slots = self.slots.write();
+        if slots.get(&self.partition).is_some_and(|slot| slot.leader_epoch == self.leader_epoch) {
+            slots.remove(&self.partition);
+        }
+    }
+}
+
+/// Runs a term's shard. One that panics is a defect, but takes only its own memory with it: it is loaded again.
+async fn supervise<S: Shard>(term: Term<S>) {
+    let term = Arc::new(term);
+    while let Err(error) = tokio::spawn(load_and_run(term.clone())).await {
+        if !error.is_panic() || !term.set_mailbox(Mailbox::Loading) {
+            return;
+        }
+        tracing::error!(partition = term.partition, %error, "the coordinator's shard failed and is loaded again");
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+async fn load_and_run<S: Shard>(term: Arc<Term<S>>) {
+    let (partition, leader_epoch) = (term.partition, term.leader_epoch);
     let begun = Instant::now();
+    let mut worker = term.worker();
     loop {
-        match worker.load(|| is_ours(&slots)).await {
+        match worker.load(|| term.lasts()).await {
             Ok(true) => break,
             Ok(false) => return,
-            Err(LoadFailure::Log(LoadError::NotLeader { .. })) => {
-                let mut slots = slots.write();
-                if slots.get(&partition).is_some_and(|slot| slot.leader_epoch == leader_epoch) {
-                    slots.remove(&partition);
-                }
-                return;
-            }
+            Err(LoadFailure::Log(LoadError::NotLeader { .. })) => return term.end(),
             Err(error) => {
                 tracing::error!(partition, leader_epoch, %error, "the coordinator's partition cannot be loaded; trying again");
-                worker.shard = make_shard(partition);
-                tokio::time::sleep(LOAD_RETRY_PAUSE).await;
+                tokio::time::sleep(RETRY_PAUSE).await;
+                worker = term.worker();
             }
         }
     }
     let (sender, mailbox) = mpsc::channel(MAILBOX_CAPACITY);
-    {
-        let mut slots = slots.write();
-        match slots.get_mut(&partition) {
-            Some(slot) if slot.leader_epoch == leader_epoch => slot.mailbox = Mailbox::Active(sender),
-            _ => return,
-        }
+    if !term.set_mailbox(Mailbox::Active(sender)) {
+        return;
     }
     tracing::debug!(partition, leader_epoch, took = ?begun.elapsed(), "the coordinator's partition is loaded");
     worker.run(mailbox).await;

@@ -8,6 +8,8 @@ pub mod classic;
 pub mod config;
 pub mod offsets;
 pub mod records;
+#[cfg(test)]
+mod reload;
 pub mod requests;
 pub mod shard;
 #[cfg(test)]

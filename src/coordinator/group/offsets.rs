@@ -47,6 +47,8 @@ pub struct Offsets {
     groups: HashMap<Arc<str>, Topics>,
     /// By producer id: offsets of transactions that have not ended.
     pending: HashMap<i64, HashMap<OffsetKey, Entry>>,
+    /// How many transactions hold an offset, by group, topic and partition.
+    open: HashMap<Arc<str>, HashMap<Arc<str>, BTreeMap<i32, usize>>>,
     next_order: u64,
 }
 
@@ -78,10 +80,13 @@ impl Offsets {
     pub fn remove(&mut self, key: &OffsetKey) -> OffsetUndo {
         let before = self.take(key);
         let mut pending_before = Vec::new();
-        self.pending.retain(|producer_id, offsets| {
-            pending_before.extend(offsets.remove(key).map(|entry| (*producer_id, entry)));
-            !offsets.is_empty()
-        });
+        if self.has_pending(&key.group, &key.topic, key.partition) {
+            self.pending.retain(|producer_id, offsets| {
+                pending_before.extend(offsets.remove(key).map(|entry| (*producer_id, entry)));
+                !offsets.is_empty()
+            });
+            pending_before.iter().for_each(|_| self.close(key));
+        }
         OffsetUndo { key: key.clone(), before, pending_before }
     }
 
@@ -109,24 +114,47 @@ impl Offsets {
             }
         }
         for (producer_id, entry) in undo.pending_before {
-            self.pending.entry(producer_id).or_default().insert(undo.key.clone(), entry);
+            self.insert_pending(producer_id, undo.key.clone(), entry);
         }
     }
 
     /// An offset within a transaction.
     pub fn put_pending(&mut self, producer_id: i64, key: OffsetKey, value: CommittedOffset) {
         let entry = self.entry(value);
-        self.pending.entry(producer_id).or_default().insert(key, entry);
+        self.insert_pending(producer_id, key, entry);
+    }
+
+    fn insert_pending(&mut self, producer_id: i64, key: OffsetKey, entry: Entry) {
+        if self.pending.entry(producer_id).or_default().insert(key.clone(), entry).is_none() {
+            let topics = self.open.entry(key.group).or_default();
+            *topics.entry(key.topic).or_default().entry(key.partition).or_insert(0) += 1;
+        }
+    }
+
+    /// One transaction less holds the offset.
+    fn close(&mut self, key: &OffsetKey) {
+        let Some(topics) = self.open.get_mut(&key.group) else { return };
+        let Some(partitions) = topics.get_mut(&key.topic) else { return };
+        if let Some(count) = partitions.get_mut(&key.partition) {
+            *count -= 1;
+            if *count == 0 {
+                partitions.remove(&key.partition);
+            }
+        }
+        if partitions.is_empty() {
+            topics.remove(&key.topic);
+        }
+        if topics.is_empty() {
+            self.open.remove(&key.group);
+        }
     }
 
     /// The end of a producer's transaction. A plain commit that came after the transaction's stands.
     pub fn end_transaction(&mut self, producer_id: i64, committed: bool) {
         let Some(offsets) = self.pending.remove(&producer_id) else { return };
-        if !committed {
-            return;
-        }
         for (key, entry) in offsets {
-            if self.get(&key.group, &key.topic, key.partition).is_none_or(|e| e.order < entry.order) {
+            self.close(&key);
+            if committed && self.get(&key.group, &key.topic, key.partition).is_none_or(|e| e.order < entry.order) {
                 self.insert(&key, entry);
             }
         }
@@ -142,28 +170,28 @@ impl Offsets {
 
     /// Whether an open transaction holds an offset for the partition.
     pub fn has_pending(&self, group: &str, topic: &str, partition: i32) -> bool {
-        self.pending
-            .values()
-            .flat_map(HashMap::keys)
-            .any(|key| key.partition == partition && &*key.topic == topic && &*key.group == group)
+        let topics = self.open.get(group).and_then(|topics| topics.get(topic));
+        topics.is_some_and(|partitions| partitions.contains_key(&partition))
     }
 
     pub fn has_pending_in(&self, group: &str) -> bool {
-        self.pending.values().flat_map(HashMap::keys).any(|key| &*key.group == group)
+        self.open.contains_key(group)
     }
 
     /// Everything that is kept for the group, open transactions included.
     pub fn keys_of(&self, group: &Arc<str>) -> Vec<OffsetKey> {
-        let key =
-            |topic: &Arc<str>, partition: i32| OffsetKey { group: group.clone(), topic: topic.clone(), partition };
-        let mut keys: Vec<OffsetKey> = self
-            .groups
-            .get(group)
-            .into_iter()
-            .flatten()
-            .flat_map(|(topic, partitions)| partitions.keys().map(move |partition| key(topic, *partition)))
-            .chain(self.pending.values().flat_map(HashMap::keys).filter(|key| key.group == *group).cloned())
-            .collect();
+        let of_partition = |topic: &Arc<str>, partition: &i32| OffsetKey {
+            group: group.clone(),
+            topic: topic.clone(),
+            partition: *partition,
+        };
+        let mut keys = Vec::new();
+        for (topic, partitions) in self.groups.get(group).into_iter().flatten() {
+            keys.extend(partitions.keys().map(|partition| of_partition(topic, partition)));
+        }
+        for (topic, partitions) in self.open.get(group).into_iter().flatten() {
+            keys.extend(partitions.keys().map(|partition| of_partition(topic, partition)));
+        }
         keys.sort();
         keys.dedup();
         keys
@@ -221,6 +249,24 @@ impl Offsets {
     }
 }
 
+#[cfg(test)]
+impl Offsets {
+    /// Everything committed, in the order of the keys.
+    pub fn all(&self) -> Vec<(OffsetKey, CommittedOffset)> {
+        let mut all = Vec::new();
+        for (group, topics) in &self.groups {
+            for (topic, partitions) in topics {
+                for (partition, entry) in partitions {
+                    let key = OffsetKey { group: group.clone(), topic: topic.clone(), partition: *partition };
+                    all.push((key, entry.value.clone()));
+                }
+            }
+        }
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+}
+
 fn is_expired(offset: &CommittedOffset, from: RetentionFrom, retention_ms: i64, now_ms: i64) -> bool {
     if let Some(expire_timestamp_ms) = offset.expire_timestamp_ms {
         return now_ms >= expire_timestamp_ms;
@@ -230,4 +276,94 @@ fn is_expired(offset: &CommittedOffset, from: RetentionFrom, retention_ms: i64, 
         RetentionFrom::Time(ms) => ms,
     };
     now_ms.saturating_sub(since_ms) >= retention_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(topic: &str, partition: i32) -> OffsetKey {
+        OffsetKey { group: "g".into(), topic: topic.into(), partition }
+    }
+
+    fn offset(offset: i64) -> CommittedOffset {
+        CommittedOffset {
+            offset,
+            leader_epoch: -1,
+            metadata: "".into(),
+            commit_timestamp_ms: 100,
+            expire_timestamp_ms: None,
+            topic_id: Uuid::nil(),
+        }
+    }
+
+    fn get(offsets: &Offsets, topic: &str) -> Option<i64> {
+        offsets.get("g", topic, 0).map(|entry| entry.value.offset)
+    }
+
+    #[test]
+    fn changes_are_taken_back() {
+        let mut offsets = Offsets::default();
+        offsets.put(key("a", 0), offset(1));
+        offsets.put_pending(7, key("a", 0), offset(5));
+        let before = offsets.all();
+        let undos =
+            [offsets.put(key("a", 0), offset(2)), offsets.put(key("b", 0), offset(3)), offsets.remove(&key("a", 0))];
+        assert_eq!((get(&offsets, "a"), get(&offsets, "b"), offsets.has_pending_in("g")), (None, Some(3), false));
+        for undo in undos.into_iter().rev() {
+            offsets.undo(undo);
+        }
+        assert_eq!(offsets.all(), before);
+        assert!(offsets.has_pending("g", "a", 0) && !offsets.has_pending("g", "b", 0));
+        offsets.end_transaction(7, true);
+        assert_eq!(get(&offsets, "a"), Some(5));
+    }
+
+    #[test]
+    fn transactions_commit_or_abort_and_later_commits_stand() {
+        let mut offsets = Offsets::default();
+        offsets.put(key("a", 0), offset(1));
+        offsets.put_pending(7, key("a", 0), offset(2));
+        offsets.put_pending(8, key("a", 0), offset(3));
+        assert_eq!(get(&offsets, "a"), Some(1));
+        offsets.end_transaction(8, false);
+        assert!(offsets.has_pending("g", "a", 0), "the other transaction's");
+        offsets.put_pending(7, key("b", 0), offset(4));
+        offsets.put(key("b", 0), offset(9));
+        offsets.end_transaction(7, true);
+        assert_eq!((get(&offsets, "a"), get(&offsets, "b")), (Some(2), Some(9)));
+        assert!(!offsets.has_pending_in("g"));
+        offsets.end_transaction(7, true);
+        assert_eq!(get(&offsets, "a"), Some(2));
+    }
+
+    #[test]
+    fn a_groups_keys_include_open_transactions() {
+        let mut offsets = Offsets::default();
+        offsets.put(key("b", 1), offset(1));
+        offsets.put_pending(7, key("b", 1), offset(2));
+        offsets.put_pending(7, key("a", 0), offset(2));
+        let group: Arc<str> = "g".into();
+        assert_eq!(offsets.keys_of(&group), [key("a", 0), key("b", 1)]);
+        assert_eq!(offsets.of_topics(&[("a".into(), Uuid::from_u128(1))]), [key("a", 0)]);
+    }
+
+    #[test]
+    fn retention_counts_from_what_the_group_says() {
+        let mut offsets = Offsets::default();
+        let group: Arc<str> = "g".into();
+        offsets.put(key("a", 0), offset(1));
+        offsets.put(key("b", 0), CommittedOffset { expire_timestamp_ms: Some(120), ..offset(1) });
+        let expired = |offsets: &Offsets, from, now_ms, in_use: &str| {
+            offsets.expired(&group, from, 50, now_ms, |topic| topic == in_use)
+        };
+        assert_eq!(expired(&offsets, RetentionFrom::Commit, 119, ""), (vec![], false));
+        assert_eq!(expired(&offsets, RetentionFrom::Commit, 120, ""), (vec![key("b", 0)], false));
+        assert_eq!(expired(&offsets, RetentionFrom::Commit, 149, "b"), (vec![], false));
+        assert_eq!(expired(&offsets, RetentionFrom::Commit, 150, "b"), (vec![key("a", 0)], false));
+        assert_eq!(expired(&offsets, RetentionFrom::Commit, 150, ""), (vec![key("a", 0), key("b", 0)], true));
+        assert_eq!(expired(&offsets, RetentionFrom::Time(101), 150, ""), (vec![key("b", 0)], false));
+        offsets.put_pending(7, key("a", 0), offset(2));
+        assert_eq!(expired(&offsets, RetentionFrom::Commit, 150, ""), (vec![key("b", 0)], false), "in a transaction");
+    }
 }

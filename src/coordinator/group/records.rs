@@ -277,3 +277,119 @@ impl<'a> GroupFields<'a> {
         if self.flexible { self.reader.tagged_fields(|_, _| ()) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    fn committed() -> CommittedOffset {
+        CommittedOffset {
+            offset: 42,
+            leader_epoch: 3,
+            metadata: "meta".into(),
+            commit_timestamp_ms: 1000,
+            expire_timestamp_ms: None,
+            topic_id: Uuid::from_u128(1),
+        }
+    }
+
+    fn stored(version: i16) -> StoredGroup {
+        StoredGroup {
+            protocol_type: "consumer".into(),
+            generation: 5,
+            protocol: Some("range".into()),
+            leader: Some("m".into()),
+            state_timestamp_ms: if version >= 2 { 77 } else { -1 },
+            members: vec![StoredMember {
+                member_id: "m".into(),
+                instance_id: (version >= 3).then(|| "i".into()),
+                client_id: "c".into(),
+                client_host: "/h".into(),
+                rebalance_timeout_ms: if version >= 1 { 9 } else { 8 },
+                session_timeout_ms: 8,
+                subscription: Bytes::from_static(b"sub"),
+                assignment: Bytes::from_static(b"as"),
+            }],
+        }
+    }
+
+    #[test]
+    fn keys_are_kafkas() {
+        let key = hex("0001 0001 67 0001 74 00000003");
+        let record = offset_record("g", "t", 3, &committed());
+        assert_eq!(record.key, key);
+        assert_eq!(offset_tombstone("g", "t", 3), CoordinatorRecord { key: key.clone().into(), value: None });
+        let expected = Key::Offset { group: "g".into(), topic: "t".into(), partition: 3 };
+        assert_eq!(parse_key(&key), Ok(expected.clone()));
+        assert_eq!(parse_key(&hex("0000 0001 67 0001 74 00000003")), Ok(expected), "the key of old");
+        assert_eq!(group_tombstone("g").key, hex("0002 0001 67"));
+        assert_eq!(parse_key(&hex("0002 0001 67")), Ok(Key::Group { group: "g".into() }));
+        assert_eq!(parse_key(&hex("0003 0001 67")), Ok(Key::Other(3)));
+        assert_eq!(parse_key(&hex("0002 0002 67")), Err(FormatError::Truncated("the group id")));
+    }
+
+    #[test]
+    fn offsets_of_all_versions_are_read() {
+        let start = "000000000000002a";
+        let newest =
+            format!("0004 {start} 00000003 05 6d657461 00000000000003e8 01 00 10 00000000000000000000000000000001");
+        assert_eq!(offset_value(&committed()), hex(&newest));
+        let no_id = CommittedOffset { topic_id: Uuid::nil(), ..committed() };
+        let plain = CommittedOffset { leader_epoch: -1, ..no_id.clone() };
+        let expiring = CommittedOffset { expire_timestamp_ms: Some(2000), ..plain.clone() };
+        let with_expiry = format!("0001 {start} 0004 6d657461 00000000000003e8 00000000000007d0");
+        assert_eq!(offset_value(&expiring), hex(&with_expiry));
+        for (bytes, expected) in [
+            (newest, committed()),
+            (format!("0004 {start} ffffffff 05 6d657461 00000000000003e8 00"), plain.clone()),
+            (format!("0003 {start} 00000003 0004 6d657461 00000000000003e8"), no_id),
+            (format!("0002 {start} 0004 6d657461 00000000000003e8"), plain.clone()),
+            (with_expiry, expiring),
+            (format!("0001 {start} 0004 6d657461 00000000000003e8 ffffffffffffffff"), plain.clone()),
+            (format!("0000 {start} 0004 6d657461 00000000000003e8"), plain),
+        ] {
+            assert_eq!(parse_offset(&hex(&bytes)), Ok(expected), "{bytes}");
+        }
+        let unknown = FormatError::Version { what: "the offset's value", version: 5, latest: 4 };
+        assert_eq!(parse_offset(&hex("0005 00")), Err(unknown));
+    }
+
+    #[test]
+    fn groups_of_all_versions_are_read() {
+        let start = "0008 636f6e73756d6572 00000005 0005 72616e6765 0001 6d";
+        let end = "00000003 737562 00000002 6173";
+        let client = "0001 63 0002 2f68";
+        let flexible = "09 636f6e73756d6572 00000005 06 72616e6765 02 6d 000000000000004d";
+        let versions = [
+            format!("0000 {start} 00000001 0001 6d {client} 00000008 {end}"),
+            format!("0001 {start} 00000001 0001 6d {client} 00000009 00000008 {end}"),
+            format!("0002 {start} 000000000000004d 00000001 0001 6d {client} 00000009 00000008 {end}"),
+            format!("0003 {start} 000000000000004d 00000001 0001 6d 0001 69 {client} 00000009 00000008 {end}"),
+            format!("0004 {flexible} 02 02 6d 02 69 02 63 03 2f68 00000009 00000008 04 737562 03 6173 00 00"),
+        ];
+        for (version, bytes) in (0..).zip(&versions) {
+            assert_eq!(parse_group(&hex(bytes)), Ok(stored(version)), "version {version}");
+        }
+        assert_eq!(group_value(&stored(3)), hex(&versions[3]));
+        let empty = StoredGroup { protocol: None, leader: None, members: Vec::new(), ..stored(3) };
+        assert_eq!(parse_group(&group_value(&empty)), Ok(empty));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_from_anywhere_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), version in 0u8..6) {
+            for prefix in [vec![], vec![0, version]] {
+                let bytes = [prefix, bytes.clone()].concat();
+                let _ = parse_key(&bytes);
+                let _ = parse_offset(&bytes);
+                let _ = parse_group(&bytes);
+            }
+        }
+    }
+}

@@ -42,9 +42,12 @@ pub struct CommitPartition {
 
 impl CommitPartition {
     pub(super) fn value(&self, topic_id: Uuid, now_ms: i64, retention_ms: Option<i64>) -> CommittedOffset {
+        // The one version of the record that holds an expiry time holds neither leader epoch nor topic id: memory shall not know more than the log.
+        let (leader_epoch, topic_id) =
+            if retention_ms.is_some() { (-1, Uuid::nil()) } else { (self.leader_epoch, topic_id) };
         CommittedOffset {
             offset: self.offset,
-            leader_epoch: self.leader_epoch,
+            leader_epoch,
             metadata: self.metadata.clone(),
             commit_timestamp_ms: now_ms,
             expire_timestamp_ms: retention_ms.map(|ms| now_ms.saturating_add(ms)),

@@ -442,6 +442,17 @@ impl GroupShard {
     }
 }
 
+#[cfg(test)]
+impl GroupShard {
+    pub fn groups(&self) -> impl Iterator<Item = &ClassicGroup> {
+        self.groups.values()
+    }
+
+    pub fn all_offsets(&self) -> Vec<(OffsetKey, super::records::CommittedOffset)> {
+        self.offsets.all()
+    }
+}
+
 /// From when the group's offsets age; `None` while they do not.
 fn retention_from(group: &ClassicGroup) -> Option<RetentionFrom> {
     match (group.protocol_type(), group.state()) {

@@ -26,16 +26,16 @@ impl Clock for TokioClock {
 }
 
 const PARTITIONS: i32 = 3;
-const GROUP: &str = "orders";
+pub const GROUP: &str = "orders";
 
-struct World {
-    log: Arc<MemoryLog>,
-    coordinator: Arc<GroupCoordinator>,
+pub struct World {
+    pub log: Arc<MemoryLog>,
+    pub coordinator: Arc<GroupCoordinator>,
     epoch: i32,
 }
 
 impl World {
-    async fn new(config: GroupConfig) -> Self {
+    pub async fn new(config: GroupConfig) -> Self {
         Self::with_log(config, MemoryLog::new(PARTITIONS, 1_000_000)).await
     }
 
@@ -56,12 +56,12 @@ impl World {
         }
     }
 
-    fn partition(&self) -> i32 {
+    pub fn partition(&self) -> i32 {
         self.coordinator.partition_for(GROUP)
     }
 
     /// Another broker takes the group's partition and gives it back: everything is loaded anew.
-    async fn fail_over(&mut self) {
+    pub async fn fail_over(&mut self) {
         self.epoch += 1;
         self.log.set_leader_epoch(self.partition(), self.epoch);
         self.coordinator.resign(self.partition(), Some(self.epoch - 1));
@@ -73,17 +73,21 @@ impl World {
         self.coordinator.join(GROUP, member.join_request()).await
     }
 
-    fn spawn_join(&self, member: &MemberSim) -> tokio::task::JoinHandle<JoinReply> {
+    pub fn spawn_join(&self, member: &MemberSim) -> tokio::task::JoinHandle<JoinReply> {
         let (coordinator, request) = (self.coordinator.clone(), member.join_request());
         tokio::spawn(async move { coordinator.join(GROUP, request).await })
     }
 
     fn spawn_sync(&self, joined: &JoinReply, assignments: &[(&str, &str)]) -> tokio::task::JoinHandle<SyncReply> {
-        let (coordinator, request) = (self.coordinator.clone(), sync_request(joined, assignments));
+        self.spawn_sync_request(sync_request(joined, assignments))
+    }
+
+    pub fn spawn_sync_request(&self, request: SyncRequest) -> tokio::task::JoinHandle<SyncReply> {
+        let coordinator = self.coordinator.clone();
         tokio::spawn(async move { coordinator.sync(GROUP, request).await })
     }
 
-    async fn heartbeat(&self, joined: &JoinReply) -> Result<(), ResponseError> {
+    pub async fn heartbeat(&self, joined: &JoinReply) -> Result<(), ResponseError> {
         self.coordinator.heartbeat(GROUP, &joined.member_id, None, joined.generation).await
     }
 
@@ -112,15 +116,15 @@ impl World {
 }
 
 #[derive(Clone)]
-struct MemberSim {
-    id: Arc<str>,
-    instance: Option<Arc<str>>,
-    session_ms: i32,
-    rebalance_ms: i32,
+pub struct MemberSim {
+    pub id: Arc<str>,
+    pub instance: Option<Arc<str>>,
+    pub session_ms: i32,
+    pub rebalance_ms: i32,
 }
 
 impl MemberSim {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { id: "".into(), instance: None, session_ms: 10_000, rebalance_ms: 60_000 }
     }
 
@@ -165,7 +169,7 @@ fn subscription(topics: &[&str]) -> Bytes {
     bytes.freeze()
 }
 
-fn sync_request(joined: &JoinReply, assignments: &[(&str, &str)]) -> SyncRequest {
+pub fn sync_request(joined: &JoinReply, assignments: &[(&str, &str)]) -> SyncRequest {
     SyncRequest {
         token: 0,
         generation: joined.generation,
@@ -180,7 +184,7 @@ fn sync_request(joined: &JoinReply, assignments: &[(&str, &str)]) -> SyncRequest
     }
 }
 
-fn commit_request(group: &str, member: &str, generation: i32, offset: i64) -> CommitRequest {
+pub fn commit_request(group: &str, member: &str, generation: i32, offset: i64) -> CommitRequest {
     CommitRequest {
         group_id: group.into(),
         member_id: member.into(),
@@ -459,6 +463,18 @@ async fn while_loading_heartbeats_are_answered_and_the_rest_waits() {
     coordinator.resign(partition, Some(3));
     assert_eq!(coordinator.list(Vec::new()).await, Ok(Vec::new()));
     assert_eq!(coordinator.heartbeat(GROUP, "m", None, 1).await, Err(ResponseError::UnknownMemberId));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_panics_is_loaded_again() {
+    let world = World::new(GroupConfig::default()).await;
+    world.commit(5).await.unwrap();
+    let failed = world.coordinator.read(world.partition(), |_| -> () { panic!("a defect, for the test's sake") }).await;
+    assert_eq!(failed, Err(ResponseError::NotCoordinator));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.committed().await, 5);
+    world.commit(6).await.unwrap();
+    assert_eq!(world.committed().await, 6);
 }
 
 #[tokio::test(start_paused = true)]
