@@ -277,3 +277,24 @@ fn poll_read_into<S: AsyncRead + Unpin>(
     let mut read = std::pin::pin!(tokio::io::AsyncReadExt::read_buf(stream, buffer));
     read.as_mut().poll(cx)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_protocols_are_called_by_their_name() {
+        let said = |prefix: &[u8; 4]| frame_length(*prefix, 1 << 30).map_err(|error| error.to_string());
+        assert_eq!(said(&[0, 0, 1, 0]), Ok(256));
+        for hello in [[0x16, 3, 1, 2], [0x16, 3, 3, 0]] {
+            assert!(said(&hello).unwrap_err().contains("TLS"));
+        }
+        for verb in [b"GET ", b"POST", b"HEAD", b"PUT ", b"PRI "] {
+            assert!(said(verb).unwrap_err().contains("HTTP"));
+        }
+        assert_eq!(frame_length(*b"XYZ!", 1000), Err(NotAFrame::TooLong { length: 0x5859_5a21, max: 1000 }));
+        assert_eq!(frame_length([0xff; 4], 1000), Err(NotAFrame::Negative(-1)));
+        // A limit that lets such lengths through does not make them frames.
+        assert_eq!(frame_length(*b"GET ", i32::MAX as usize), Err(NotAFrame::Http));
+    }
+}

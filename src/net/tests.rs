@@ -78,6 +78,7 @@ struct Bench {
     budget: Budget,
     address: SocketAddr,
     server: RunningServer,
+    registry: Arc<Registry>,
 }
 
 fn endpoint(host: Option<&str>, port: u16) -> Endpoint {
@@ -95,8 +96,9 @@ fn bench_with(settings: NetSettings, budget_bytes: usize) -> Bench {
     let address = server.listeners()[0].address;
     let script = Arc::new(Script::default());
     let budget = Budget::new(budget_bytes);
-    let server = server.start(Arc::clone(&script) as Arc<dyn Dispatch>, budget.clone(), &Registry::new()).unwrap();
-    Bench { script, budget, address, server }
+    let registry = Registry::new();
+    let server = server.start(Arc::clone(&script) as Arc<dyn Dispatch>, budget.clone(), &registry).unwrap();
+    Bench { script, budget, address, server, registry }
 }
 
 fn bench() -> Bench {
@@ -241,6 +243,10 @@ async fn what_is_no_frame_ends_its_connection_after_the_replies_before_it() {
         assert_eq!(read_reply(&mut stream).await.unwrap()[0], SLEEP_OVERLAPPING);
         assert!(is_closed(&mut stream).await, "{bytes:?}");
     }
+    let faults = r#"ottla_connections_refused_total{reason="bad bytes"} 7"#;
+    eventually("each is counted", || bench.registry.render().contains(faults)).await;
+    let open = r#"kafka_server_socket_server_metrics_connection_count{listener="PLAINTEXT"} 0"#;
+    assert!(bench.registry.render().contains(open), "{}", bench.registry.render());
     echo_works(bench.address).await;
     eventually("the budget is whole again", || bench.budget.available_bytes() == bench.budget.total_bytes()).await;
 }
