@@ -11,6 +11,8 @@ pub mod net;
 pub mod node;
 pub mod protocol;
 pub mod replica;
+#[cfg(test)]
+mod sim;
 pub mod store;
 pub mod types;
 

@@ -40,8 +40,6 @@ use super::{
 const FORMAT_VERSION: u32 = 1;
 const PROPERTIES: &str = "store.properties";
 const CLEAN_STOP: &str = "clean-stop";
-/// Local ids left out after a stop that was not clean, so that an id handed out and never written down cannot come again while someone remembers it.
-const UNCLEAN_ID_SKIP: u64 = 1 << 20;
 
 /// How a store is set up.
 #[derive(Clone, Debug)]
@@ -180,6 +178,7 @@ impl DiskStore {
         let floor_bytes = options.fit(disk.space().map_err(failed)?);
         let store_id = read_or_make_properties(&path)?;
         let opened_clean = take_clean_stop(&path).map_err(failed)?;
+        let index_is_new = !path.join("index").join("CURRENT").exists();
         let index = Arc::new(Index::open(&path.join("index"), options.index_cache_bytes).map_err(refused)?);
         let table = Arc::new(Table::default());
         let position = index.position().map_err(refused)?;
@@ -187,12 +186,9 @@ impl DiskStore {
         let files = index.files().map_err(refused)?;
         let next_local_id = position.map_or(1, |position| position.next_local_id);
         let mut applier = Applier::new(index.clone(), table.clone(), files, next_local_id).map_err(refused)?;
-        let recovery = Recovery { disk: &*disk, store_id, applier: &mut applier, clean: opened_clean };
+        let recovery = Recovery { disk: &*disk, store_id, applier: &mut applier, clean: opened_clean, index_is_new };
         let recovered = recovery.run(position).map_err(refused)?;
-        let mut next_local_id = applier.next_local_id();
-        if !opened_clean {
-            next_local_id += UNCLEAN_ID_SKIP;
-        }
+        let next_local_id = applier.next_local_id();
         let reader = Reader::new(disk.clone(), index.clone(), table.clone());
         applier.seeds().for_each(|seed| reader.note_file(seed));
         let health = match &recovered.damage {

@@ -224,7 +224,7 @@ pub trait RecordStore: Send + Sync + 'static {
     /// Every live partition. Blocking; meant for start.
     fn partitions(&self) -> Result<Vec<PartitionRow>, StoreError>;
 
-    /// A local id that no partition ever had, durable before it can come again.
+    /// A local id that no partition ever had. One whose `Create` did not survive a crash was never a partition's and may come again.
     fn allocate(&self) -> Result<LocalId, StoreError>;
 
     /// Queues a write. When this returns an error, `done` was not taken and nothing happened; else `done` is called once.

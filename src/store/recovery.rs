@@ -43,6 +43,8 @@ pub(super) struct Recovery<'a> {
     pub applier: &'a mut Applier,
     /// Whether the last stop was a clean one.
     pub clean: bool,
+    /// Whether the index was not there before.
+    pub index_is_new: bool,
 }
 
 /// A record file being walked.
@@ -125,7 +127,7 @@ impl Recovery<'_> {
             file_id: cursor.file_id,
             position: cursor.position,
         };
-        if let (Some(damage), None) = (&damage, indexed) {
+        if let (Some(damage), true) = (&damage, self.index_is_new) {
             tracing::error!(%damage, "record files are there that the index does not know");
             return Err(missing_index(&cursor));
         }

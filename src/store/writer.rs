@@ -106,7 +106,7 @@ impl Writer {
 
     /// Until the store is closed or dropped. Returns after everything queued is completed.
     pub(super) fn run(mut self) {
-        if self.current.is_none() {
+        if self.current.is_none() && self.shared.read_only().is_none() {
             self.maker.prepare(self.next_file_bytes(0));
         }
         let mut items = Vec::new();
