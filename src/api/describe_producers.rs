@@ -43,7 +43,9 @@ fn producers(
         return Err((ResponseError::InvalidTopicException, Some(error)));
     }
     let image = broker.cluster.image();
-    let known = image.topic(topic).ok_or_else(|| silent(ResponseError::UnknownTopicOrPartition))?;
+    let unknown_topic =
+        || (ResponseError::UnknownTopicOrPartition, Some(ResponseError::UnknownTopicOrPartition.to_string()));
+    let known = image.topic(topic).ok_or_else(unknown_topic)?;
     known.partition(partition).ok_or_else(|| silent(ResponseError::UnknownTopicOrPartition))?;
     let partition =
         broker.replicas.partition(known.id, partition).ok_or_else(|| silent(ResponseError::NotLeaderOrFollower))?;

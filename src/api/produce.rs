@@ -120,7 +120,10 @@ fn append_all(broker: &Arc<Broker>, context: &RequestContext, request: ProduceRe
             };
             partitions.push((wanted.index, stage.unwrap_or_else(Stage::Failed)));
         }
-        topics.push(TopicStage { name, id, partitions });
+        // A topic without partitions is not answered, as in Kafka.
+        if !partitions.is_empty() {
+            topics.push(TopicStage { name, id, partitions });
+        }
     }
     topics
 }
@@ -336,7 +339,13 @@ fn batch_failure(error: &BatchError, log_start_offset: i64) -> Failure {
     let record_errors = error.record_errors().iter().map(|e| (e.index, e.message.clone())).collect::<Vec<_>>();
     let code = error.code();
     // Kafka tells the sentence, and where the log starts, only for what its validator refused.
-    let validator = matches!(error, BatchError::Refused { .. } | BatchError::ControlBatch | BatchError::Record { .. });
+    let validator = matches!(
+        error,
+        BatchError::Refused { .. }
+            | BatchError::Record { .. }
+            | BatchError::Length { .. }
+            | BatchError::UnknownMagic(_)
+    );
     let known_offset = !matches!(code, ResponseError::CorruptMessage | ResponseError::MessageTooLarge);
     Failure {
         error: code,

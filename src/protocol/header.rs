@@ -28,7 +28,7 @@ pub fn parse_request(frame: &mut BytesMut) -> Result<RequestHeader, WireError> {
     let api_key = reader.i16("api key")?;
     let api_version = reader.i16("api version")?;
     let correlation_id = reader.i32("correlation id")?;
-    let client_id = reader.nullable_string("client id")?.map_or_else(|| Arc::from(""), Arc::from);
+    let client_id = reader.nullable_string_lossy("client id")?.map_or_else(|| Arc::from(""), Arc::from);
     if has_tagged_fields(api_key, api_version) {
         Reader::new(frame, true).skip_tagged_fields("header")?;
     }

@@ -89,6 +89,12 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(&text).map(|text| Some(text.to_owned())).map_err(|_| WireError::NotUtf8 { what })
     }
 
+    /// As [`Self::nullable_string`], with what is not UTF-8 replaced, as Java does.
+    pub fn nullable_string_lossy(&mut self, what: &'static str) -> Result<Option<String>, WireError> {
+        let Some(length) = self.length(what, true)? else { return Ok(None) };
+        Ok(Some(String::from_utf8_lossy(&self.buffer.split_to(length)).into_owned()))
+    }
+
     /// Bytes of the frame itself, uncopied.
     pub fn nullable_bytes(&mut self, what: &'static str) -> Result<Option<BytesMut>, WireError> {
         Ok(self.length(what, false)?.map(|length| self.buffer.split_to(length)))

@@ -97,6 +97,8 @@ pub struct Partition {
     /// A partition with one replica has an acks=all write synced before the answer (`ottla.sync` relaxes it).
     sync_sole_replica: bool,
     metrics: Arc<TopicMetrics>,
+    /// Deleted, or moved to other brokers.
+    gone: AtomicBool,
 }
 
 /// What a partition is opened with.
@@ -121,7 +123,17 @@ impl Partition {
         let listener: Arc<dyn LogListener> = Arc::<Signals>::clone(&signals);
         let log = Arc::new(PartitionLog::open(store, row, listener));
         let leadership = RwLock::new(Leadership { leader: -1, leader_epoch: -1, replicas: 0, in_sync: 0 });
-        Self { topic, broker_id, log, signals, leadership, config: ArcSwap::new(config), sync_sole_replica, metrics }
+        Self {
+            topic,
+            broker_id,
+            log,
+            signals,
+            leadership,
+            config: ArcSwap::new(config),
+            sync_sole_replica,
+            metrics,
+            gone: AtomicBool::new(false),
+        }
     }
 
     pub fn topic(&self) -> &Arc<str> {
@@ -173,7 +185,8 @@ impl Partition {
     /// The partition is gone from this broker: whoever waits is told.
     pub fn stop(&self) {
         let gone = StoreError::UnknownPartition(self.log.local_id());
-        *self.leadership.write() = Leadership { leader: -1, ..self.leadership() };
+        self.gone.store(true, Ordering::Release);
+        self.leadership.write().leader = -1;
         self.signals.failed(&gone);
     }
 
@@ -188,6 +201,9 @@ impl Partition {
 
     /// Whether this broker leads the partition in the epoch that the client believes in (-1: any), by KIP-320's rules.
     pub fn check_leader(&self, current_leader_epoch: LeaderEpoch) -> Result<Leadership, ReplicaError> {
+        if self.gone.load(Ordering::Acquire) {
+            return Err(ReplicaError::Unknown(self.id()));
+        }
         let leadership = self.leadership();
         let (got, current) = (current_leader_epoch, leadership.leader_epoch);
         if got >= 0 && got < current {
