@@ -124,13 +124,11 @@ impl Reader {
         let salt = self.salts.read().get(&first.file_id).copied();
         let seed = Seed { file_id: first.file_id, salt: salt.ok_or_else(|| failed("it is not in the index".into()))? };
         let file = self.file(first.file_id).map_err(|error| failed(error.to_string()))?;
-        let mut buffer = vec![0; (end_of(last) - first.position) as usize];
-        let read = file.read_at(&mut buffer, first.position).map_err(|error| failed(error.to_string()))?;
-        buffer.truncate(read);
+        let length = (end_of(last) - first.position) as usize;
+        let buffer = file.read_at(first.position, length).map_err(|error| failed(error.to_string()))?;
         let useful: usize = rows.iter().map(|(_, run)| run.length_bytes as usize).sum();
         // A slice pins the whole buffer. When most of that is other partitions' runs, copies are cheaper.
         let share = buffer.len() <= 2 * useful;
-        let buffer = Bytes::from(buffer);
         for (base_offset, run) in rows {
             let damaged = |what: &str| StoreError::Damaged {
                 file: name.clone(),

@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 /// Bytes read at once while walking.
-const WINDOW_BYTES: usize = 1024 * 1024;
+const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 
 /// What recovery found.
 pub(super) struct Recovered {
@@ -52,7 +52,7 @@ struct Walked {
     file: Arc<dyn DiskFile>,
     seed: Seed,
     length: u64,
-    window: Vec<u8>,
+    window: Bytes,
     window_start: u64,
 }
 
@@ -146,13 +146,14 @@ impl Recovery<'_> {
     /// Opens a file to walk it. What the operating system still holds of it is made durable first and then read from the device, so that nothing is
     /// served that a failed sync of the last process has lost.
     fn open(&self, file_id: u64) -> Result<Walked, StoreError> {
-        let file = self.disk.open_for_read(&file_name(file_id)).map_err(|error| failed(file_id, &error))?;
+        let file = self.disk.open(&file_name(file_id)).map_err(|error| failed(file_id, &error))?;
         if !self.clean {
             file.sync().map_err(|error| failed(file_id, &error))?;
             file.drop_cache();
         }
         let length = file.len().map_err(|error| failed(file_id, &error))?;
-        let mut walked = Walked { file, seed: Seed { file_id, salt: 0 }, length, window: Vec::new(), window_start: 0 };
+        let mut walked =
+            Walked { file, seed: Seed { file_id, salt: 0 }, length, window: Bytes::new(), window_start: 0 };
         walked.seed.salt = match self.applier.salt(file_id) {
             Some(salt) => salt,
             None => {
@@ -215,7 +216,7 @@ impl Recovery<'_> {
                     let file = self.disk.open_for_read(&file_name(*file_id)).map_err(|e| failed(*file_id, &e))?;
                     let length = file.len().map_err(|error| failed(*file_id, &error))?;
                     let seed = Seed { file_id: *file_id, salt: 0 };
-                    let mut walked = Walked { file, seed, length, window: Vec::new(), window_start: 0 };
+                    let mut walked = Walked { file, seed, length, window: Bytes::new(), window_start: 0 };
                     if walked.holds_anything(start)? {
                         return Ok(Some(error));
                     }
@@ -298,12 +299,11 @@ impl Walked {
         if position < self.window_start || position + length as u64 > window_end {
             let wanted = length.max(WINDOW_BYTES) as u64;
             let available = self.length.saturating_sub(position).min(wanted);
-            self.window.clear();
-            self.window.resize(available as usize, 0);
+            // One window in memory at a time.
+            self.window = Bytes::new();
             self.window_start = position;
-            let read = self.file.read_at(&mut self.window, position);
-            let read = read.map_err(|error| failed(self.seed.file_id, &error))?;
-            self.window.truncate(read);
+            let read = self.file.read_at(position, available as usize);
+            self.window = read.map_err(|error| failed(self.seed.file_id, &error))?;
         }
         let start = ((position - self.window_start) as usize).min(self.window.len());
         let end = (start + length).min(self.window.len());
