@@ -3,6 +3,7 @@
 //!
 //! Stands in for a folder of record files ([`crate::store::io::Disk`]). Time and content are the caller's; only the seed decides what a crash leaves.
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -305,13 +306,14 @@ impl DiskFile for SimFile {
         Ok(self.disk.0.lock().inode(self.number)?.length)
     }
 
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
         let mut state = self.disk.0.lock();
         if state.crashed {
             return Err(gone());
         }
         let inode = state.inode(self.number)?;
-        let length = inode.length.saturating_sub(position).min(buffer.len() as u64) as usize;
+        let length = inode.length.saturating_sub(position).min(length as u64) as usize;
+        let mut buffer = vec![0; length];
         let mut done = 0;
         while done < length {
             let at = position + done as u64;
@@ -323,7 +325,7 @@ impl DiskFile for SimFile {
             }
             done += count;
         }
-        Ok(length)
+        Ok(Bytes::from(buffer))
     }
 
     fn write_at(&self, bytes: &[u8], position: u64, durable: bool) -> io::Result<()> {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::Random;
 use super::disk::{Faults, SimDisk};
 use crate::store::disk::{DiskStore, StoreOptions};
+use crate::store::io::BLOCK_BYTES;
 use crate::store::*;
 use crate::types::TopicIdPartition;
 
@@ -456,4 +457,315 @@ fn crashes_keep_what_was_promised() {
     for seed in seeds(40) {
         live(seed, 6);
     }
+}
+
+/// A store with known content in one file, stopped without a clean stop: what of it is in the index's durable state is chosen by `flushed`.
+struct Written {
+    life: Life,
+    store: Option<DiskStore>,
+}
+
+impl Written {
+    fn new(seed: u64) -> Self {
+        let mut life = Life::new(seed);
+        let store = life.open_quiet();
+        Written { life, store: Some(store) }
+    }
+
+    fn store(&self) -> &DiskStore {
+        self.store.as_ref().expect("an open store")
+    }
+
+    /// Submits and waits.
+    fn write(&mut self, write: Write) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let done: Done = Box::new(move |result| sender.send(result).expect("the test waits"));
+        self.store().submit(write.clone(), Durability::Synced, done).expect("submit");
+        receiver.recv().expect("done is called").expect("written");
+        apply(&mut self.life.model, &write);
+    }
+
+    fn create(&mut self) -> LocalId {
+        let local_id = self.store().allocate().expect("an id");
+        self.write(Write::Create { local_id, id: TopicIdPartition { topic_id: Uuid::from_u128(1), partition: 0 } });
+        local_id
+    }
+
+    fn append(&mut self, local_id: LocalId, length: usize) {
+        let base = self.life.model[&local_id].end;
+        let batches = batch(local_id, base, base, length, &mut self.life.random);
+        self.append_bytes(local_id, batches);
+    }
+
+    fn append_bytes(&mut self, local_id: LocalId, batches: Bytes) {
+        let base = self.life.model[&local_id].end;
+        self.write(Write::Append(Append {
+            local_id,
+            base_offset: base,
+            last_offset: base,
+            leader_epoch: 0,
+            max_timestamp_ms: 0,
+            batches,
+            state: vec![],
+        }));
+    }
+
+    fn crash(&mut self) {
+        self.life.disk.power_off();
+        self.store.take();
+        self.life.disk.restart_process();
+    }
+
+    fn reopen(&mut self) {
+        self.store = Some(self.life.open_quiet());
+    }
+
+    fn read(&self, local_id: LocalId, from_offset: i64) -> Result<Vec<Run>, StoreError> {
+        let request = ReadRequest { local_id, from_offset, end_offset: i64::MAX, max_bytes: 1 };
+        self.life.runtime.block_on(self.store().read(request))
+    }
+
+    fn newest_file(&self) -> String {
+        let id = |name: &String| name.trim_end_matches(".rec").parse::<u64>().expect("a number");
+        let written = self.life.disk.names().into_iter().filter(|name| {
+            let content = self.life.disk.content(name);
+            content.iter().skip(BLOCK_BYTES).any(|byte| *byte != 0)
+        });
+        written.max_by_key(id).expect("a record file")
+    }
+}
+
+impl Life {
+    /// One large file, and nothing flushed but at a clean stop.
+    fn open_quiet(&mut self) -> DiskStore {
+        let mut options = options(&self.folder.path().join("log"), &mut self.random);
+        options.record_file_bytes = 1024 * 1024;
+        options.flush_bytes = u64::MAX;
+        options.flush_interval = Duration::from_secs(3600);
+        let disk = self.disk.clone();
+        DiskStore::open_with(options, || Ok(Arc::new(disk))).expect("open")
+    }
+}
+
+/// Where the first write's bytes lie in `content`.
+fn find(content: &[u8], wanted: &[u8]) -> usize {
+    content.windows(wanted.len()).position(|window| window == wanted).expect("the bytes are there")
+}
+
+#[test]
+fn a_flipped_bit_in_stored_batches_fails_that_read_only() {
+    // In the index's durable state, and beyond it.
+    for clean in [true, false] {
+        let mut written = Written::new(3);
+        let id = written.create();
+        for _ in 0..5 {
+            written.append(id, 500);
+        }
+        let whole = written.read(id, 2).expect("read")[0].pieces.concat();
+        if clean {
+            written.life.runtime.block_on(written.store().close()).expect("close");
+        }
+        written.crash();
+        let name = written.newest_file();
+        let mut content = written.life.disk.content(&name);
+        let at = find(&content, &whole);
+        content[at + 100] ^= 4;
+        written.life.disk.put(&name, &content);
+        written.reopen();
+        assert_eq!(written.store().health(), Health::Writable);
+        for offset in [0, 1, 3, 4] {
+            assert_eq!(written.read(id, offset).expect("whole")[0].info.base_offset, offset);
+        }
+        let error = written.read(id, 2).expect_err("broken");
+        assert!(matches!(&error, StoreError::Damaged { file, .. } if *file == name), "{error}");
+        written.append(id, 10);
+        assert_eq!(written.read(id, 5).expect("whole").len(), 1);
+    }
+}
+
+#[test]
+fn no_flipped_bit_panics_or_passes() {
+    let mut written = Written::new(4);
+    let id = written.create();
+    for _ in 0..3 {
+        written.append(id, 300);
+    }
+    let before = written.life.model.clone();
+    written.crash();
+    let name = written.newest_file();
+    let content = written.life.disk.content(&name);
+    let used = content.iter().rposition(|byte| *byte != 0).expect("something") + 1;
+    let index = written.life.folder.path().join("log/index");
+    let kept_index = tempfile::tempdir().expect("a folder");
+    copy_folder(&index, kept_index.path());
+    let mut random = Random::new(4);
+    for _ in 0..120 {
+        let bit = random.below(used as u64 * 8) as usize;
+        let mut damaged = content.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        for other in written.life.disk.names() {
+            written.life.disk.take_away(&other);
+        }
+        written.life.disk.put(&name, &damaged);
+        std::fs::remove_dir_all(&index).expect("remove");
+        copy_folder(kept_index.path(), &index);
+        let options =
+            StoreOptions { flush_bytes: u64::MAX, ..options(&written.life.folder.path().join("log"), &mut random) };
+        let disk = written.life.disk.clone();
+        let Ok(store) = DiskStore::open_with(options, || Ok(Arc::new(disk))) else { continue };
+        // Whatever it serves is a part of what was written.
+        for row in store.partitions().expect("partitions") {
+            for offset in 0..row.log_end_offset {
+                let request = ReadRequest { local_id: id, from_offset: offset, end_offset: i64::MAX, max_bytes: 1 };
+                if let Ok(runs) = written.life.runtime.block_on(store.read(request)) {
+                    let found: Vec<_> = runs.iter().flat_map(|run| batches_of(id, run, 0)).collect();
+                    assert!(found.iter().all(|batch| before[&id].batches.contains(batch)), "bit {bit}");
+                }
+            }
+        }
+        // Only the last group may be taken for torn; any other broken one is damage, and kept.
+        let last_group = bit / 8 >= used - BLOCK_BYTES;
+        if !last_group && store.health() == Health::Writable {
+            let row = store.partitions().expect("partitions").pop();
+            assert_eq!(row.map(|row| row.log_end_offset), Some(3), "bit {bit} cut synced records");
+        }
+        drop(store);
+        let now = written.life.disk.content(&name);
+        let cut = now.len() < used && !last_group;
+        assert!(!cut, "bit {bit} cut synced bytes");
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("list") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copy");
+    }
+}
+
+#[test]
+fn a_group_forged_in_a_batch_is_never_taken_for_one() {
+    let mut written = Written::new(5);
+    let id = written.create();
+    written.append(id, 100);
+    let name = written.newest_file();
+    let content = written.life.disk.content(&name);
+    // Copies of both groups so far at every alignment that a block can have.
+    let groups = &content[BLOCK_BYTES..3 * BLOCK_BYTES];
+    let mut forged = Vec::new();
+    for _ in 0..3 {
+        for shift in [0, 64, 128, 136, 3968] {
+            forged.resize(forged.len().next_multiple_of(BLOCK_BYTES) + shift, 0);
+            forged.extend_from_slice(groups);
+        }
+    }
+    written.append_bytes(id, Bytes::from(forged));
+    written.append(id, 100);
+    written.crash();
+    // The forging group is torn: what follows must be found by its own header, or cut.
+    let mut content = written.life.disk.content(&name);
+    content[3 * BLOCK_BYTES..4 * BLOCK_BYTES].fill(0);
+    written.life.disk.put(&name, &content);
+    written.reopen();
+    let rows = written.store().partitions().expect("partitions");
+    assert_eq!(rows[0].log_end_offset, 1);
+    assert!(matches!(written.store().health(), Health::ReadOnly { .. }), "the group after it says that it was synced");
+    assert_eq!(written.life.disk.content(&name), content, "damage is never cut");
+}
+
+#[test]
+fn missing_and_stray_files_are_told_or_left_out() {
+    let mut written = Written::new(6);
+    let id = written.create();
+    for _ in 0..40 {
+        written.append(id, 100_000);
+    }
+    written.life.runtime.block_on(written.store().close()).expect("close");
+    written.crash();
+    let mut names = written.life.disk.names();
+    names.sort_by_key(|name| name.trim_end_matches(".rec").parse::<u64>().expect("a number"));
+    assert!(names.len() > 3, "{names:?}");
+
+    // Strays: empty, zeros, of another store, not ours.
+    for (name, content) in [("900.rec", vec![]), ("901.rec", vec![0; 3 * BLOCK_BYTES]), ("notes.txt", vec![1])] {
+        written.life.disk.put(name, &content);
+    }
+    written.reopen();
+    assert_eq!(written.store().health(), Health::Writable);
+    assert_eq!(observe(written.store(), &written.life.runtime).expect("all there"), written.life.model);
+    assert!(written.life.disk.names().contains(&"notes.txt".to_owned()));
+    written.life.runtime.block_on(written.store().close()).expect("close");
+    written.crash();
+
+    // A middle file: its reads fail with its name, the rest is served.
+    let middle = names[1].clone();
+    let content = written.life.disk.content(&middle);
+    written.life.disk.take_away(&middle);
+    written.reopen();
+    let failing = (0..40).filter(|offset| match written.read(id, *offset) {
+        Ok(runs) => {
+            assert_eq!(runs[0].info.base_offset, *offset);
+            false
+        }
+        Err(StoreError::Io { file, .. }) => {
+            assert_eq!(file, middle);
+            true
+        }
+        Err(error) => panic!("{error}"),
+    });
+    assert!((5..20).contains(&failing.count()));
+    written.crash();
+    written.life.disk.put(&middle, &content);
+
+    // The newest: the store says what is missing and does not start on less.
+    written.life.disk.take_away(&written.newest_file());
+    let options = options(&written.life.folder.path().join("log"), &mut written.life.random);
+    let disk = written.life.disk.clone();
+    let error = DiskStore::open_with(options, || Ok(Arc::new(disk))).err().expect("refused").to_string();
+    assert!(error.contains(".rec") && error.contains("missing"), "{error}");
+}
+
+#[test]
+fn low_space_refuses_records_before_anything_fails() {
+    let mut life = Life::new(7);
+    let mut low = options(&life.folder.path().join("log"), &mut life.random);
+    low.free_space_floor_bytes = Some(1000);
+    let disk = life.disk.clone();
+    let store = DiskStore::open_with(low, || Ok(Arc::new(disk))).expect("open");
+    let mut written = Written { life, store: Some(store) };
+    let id = written.create();
+    written.append(id, 100);
+    written.life.disk.set_usable_bytes(999);
+    let append = |written: &mut Written| {
+        let base_offset = written.life.model[&id].end;
+        let batches = batch(id, base_offset, base_offset, 100_000, &mut written.life.random);
+        let (last_offset, state) = (base_offset, vec![]);
+        let append =
+            Append { local_id: id, base_offset, last_offset, leader_epoch: 0, max_timestamp_ms: 0, batches, state };
+        written.store().submit(Write::Append(append.clone()), Durability::Synced, Box::new(|_| {})).inspect(|()| {
+            apply(&mut written.life.model, &Write::Append(append));
+        })
+    };
+    // It is noticed when the next record file is made at the latest.
+    let mut taken = 0;
+    let refused = loop {
+        match append(&mut written) {
+            Ok(()) => taken += 1,
+            Err(error) => break error,
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(taken < 200, "never refused");
+    };
+    assert_eq!(refused, StoreError::LowSpace { free_bytes: 999, needed_bytes: 1000 });
+    written.write(Write::SetLogStart { local_id: id, log_start_offset: 1, state: vec![] });
+    assert!(!written.read(id, 1).expect("reads go on").is_empty());
+    written.life.disk.set_usable_bytes(1_000_000);
+    for _ in 0..200 {
+        if written.store().health() == Health::Writable {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    append(&mut written).expect("there is space again");
 }

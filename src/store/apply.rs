@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::group::{Change, Entry};
 use super::index::{Batch, Index};
 use super::keys::RunKey;
-use super::record_file::{ENTRY_HEADER_BYTES, Seed};
+use super::record_file::Seed;
 use super::table::{Slot, Table};
 use super::values::{FileValue, PartitionValue, Position, RunValue};
 use super::{LocalId, StoreError};
@@ -105,7 +105,7 @@ impl Applier {
         staged.unwrap_or_else(|| self.table.value(local_id)).ok_or(StoreError::UnknownPartition(local_id))
     }
 
-    /// Applies a group of `file_id`, each entry with its position there. The index has it on return; [`Self::publish`] shows it to readers.
+    /// Applies a group of `file_id`, each entry with its run's position there. The index has it on return; [`Self::publish`] shows it to readers.
     pub(super) fn apply(&mut self, file_id: u64, entries: &[Entry], positions: &[u64]) -> Result<(), StoreError> {
         self.staged.clear();
         let index = self.index.clone();
@@ -155,7 +155,7 @@ impl Applier {
         change: &Change,
         (file_id, position): (u64, u64),
     ) -> Result<(), StoreError> {
-        let Change::Append { base_offset, last_offset, max_timestamp_ms, body_bytes, damaged, .. } = change else {
+        let Change::Append { base_offset, last_offset, max_timestamp_ms, run_bytes, run_crc, .. } = change else {
             return Ok(());
         };
         if *base_offset != value.log_end_offset {
@@ -167,18 +167,18 @@ impl Applier {
             max_timestamp_ms: *max_timestamp_ms,
             file_id,
             position,
-            length_bytes: *body_bytes,
+            length_bytes: *run_bytes,
             bytes_before: value.bytes_end,
-            damaged: *damaged,
+            crc: *run_crc,
         };
         self.index.families()?.put_run(batch, RunKey { local_id, base_offset: *base_offset }, &run);
-        let in_file = u64::from(*body_bytes) + ENTRY_HEADER_BYTES as u64;
+        let in_file = u64::from(*run_bytes);
         if let Some(file) = self.files.get_mut(&file_id) {
             file.live_bytes += in_file;
             file.run_bytes += in_file;
         }
         self.dirty_files.insert(file_id);
-        value.bytes_end += u64::from(*body_bytes);
+        value.bytes_end += in_file;
         value.log_end_offset = last_offset.saturating_add(1);
         Ok(())
     }
@@ -186,7 +186,7 @@ impl Applier {
     /// Counts a run's bytes out of its file.
     fn run_dies(&mut self, run: &RunValue) {
         if let Some(file) = self.files.get_mut(&run.file_id) {
-            file.live_bytes = file.live_bytes.saturating_sub(u64::from(run.length_bytes) + ENTRY_HEADER_BYTES as u64);
+            file.live_bytes = file.live_bytes.saturating_sub(u64::from(run.length_bytes));
             self.dirty_files.insert(run.file_id);
         }
     }

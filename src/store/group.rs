@@ -5,6 +5,7 @@
 use ahash::{HashMap, HashSet};
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
+use uuid::Uuid;
 
 use super::io::BLOCK_BYTES;
 use super::record_file::{
@@ -33,11 +34,11 @@ pub(super) enum Change {
         last_offset: i64,
         leader_epoch: LeaderEpoch,
         max_timestamp_ms: i64,
-        body_bytes: u32,
-        /// Empty once the entry is laid out, and when it was read back.
+        run_bytes: u32,
+        /// Over the batches, from where they lie in the file; set when the group is laid out.
+        run_crc: u32,
+        /// Empty when it was read back.
         pieces: SmallVec<[Bytes; 2]>,
-        /// Found so when it was read back.
-        damaged: bool,
     },
     Create(TopicIdPartition),
     Truncate(i64),
@@ -59,7 +60,7 @@ pub(super) struct GroupBuilder {
 pub(super) struct LaidOut {
     /// Block-aligned in memory, whole blocks.
     pub bytes: Bytes,
-    /// Where each entry begins in the file.
+    /// Where each entry's run begins in the file; for one without a run, where the next does.
     pub positions: Vec<u64>,
     pub header_crc: u32,
 }
@@ -119,9 +120,9 @@ impl GroupBuilder {
             leader_epoch: append.leader_epoch,
             max_timestamp_ms: append.max_timestamp_ms,
             // Checked when it was submitted.
-            body_bytes: length as u32,
+            run_bytes: length as u32,
+            run_crc: 0,
             pieces: smallvec![append.batches],
-            damaged: false,
         };
         self.entries.push(Entry { local_id: append.local_id, change, rows: append.state });
     }
@@ -143,32 +144,32 @@ impl GroupBuilder {
 impl Entry {
     /// Takes the append in when it is the next of the same leader and the run stays small; its rows are left to the caller.
     fn try_join(&mut self, append: &Append) -> bool {
-        let Change::Append { last_offset, leader_epoch, max_timestamp_ms, body_bytes, pieces, .. } = &mut self.change
+        let Change::Append { last_offset, leader_epoch, max_timestamp_ms, run_bytes, pieces, .. } = &mut self.change
         else {
             return false;
         };
         let length = append.batches.len();
-        let joined = *body_bytes as usize + length;
+        let joined = *run_bytes as usize + length;
         if *leader_epoch != append.leader_epoch || *last_offset + 1 != append.base_offset || joined > RUN_TARGET_BYTES {
             return false;
         }
         *last_offset = append.last_offset;
         *max_timestamp_ms = (*max_timestamp_ms).max(append.max_timestamp_ms);
-        *body_bytes = joined as u32;
+        *run_bytes = joined as u32;
         pieces.push(append.batches.clone());
         true
     }
 
-    fn body_bytes(&self) -> usize {
+    /// Bytes of record batches.
+    pub(super) fn run_bytes(&self) -> usize {
         match &self.change {
-            Change::Append { body_bytes, .. } => *body_bytes as usize,
-            Change::Create(_) => CREATE_BODY_BYTES,
+            Change::Append { run_bytes, .. } => *run_bytes as usize,
             _ => 0,
         }
     }
 
-    fn stored_bytes(&self) -> usize {
-        ENTRY_HEADER_BYTES + self.body_bytes() + self.rows.iter().map(row_bytes).sum::<usize>()
+    fn directory_bytes(&self) -> usize {
+        ENTRY_HEADER_BYTES + self.rows.iter().map(row_bytes).sum::<usize>()
     }
 
     fn header(&self) -> EntryHeader {
@@ -179,19 +180,24 @@ impl Entry {
             last_offset: 0,
             max_timestamp_ms: 0,
             leader_epoch: 0,
-            body_bytes: self.body_bytes() as u32,
-            rows_bytes: 0,
             row_count: self.rows.len() as u32,
-            body_crc: 0,
-            rows_crc: 0,
+            rows_bytes: self.rows.iter().map(row_bytes).sum::<usize>() as u32,
+            run_bytes: self.run_bytes() as u32,
+            run_crc: 0,
         };
         match &self.change {
-            Change::Append { base_offset, last_offset, leader_epoch, max_timestamp_ms, .. } => {
+            Change::Append { base_offset, last_offset, leader_epoch, max_timestamp_ms, run_crc, .. } => {
                 header.kind = EntryKind::Append;
                 (header.base_offset, header.last_offset) = (*base_offset, *last_offset);
                 (header.leader_epoch, header.max_timestamp_ms) = (*leader_epoch, *max_timestamp_ms);
+                header.run_crc = *run_crc;
             }
-            Change::Create(_) => header.kind = EntryKind::Create,
+            Change::Create(id) => {
+                let (high, low) = id.topic_id.as_u64_pair();
+                header.kind = EntryKind::Create;
+                (header.base_offset, header.last_offset) = (high as i64, low as i64);
+                header.leader_epoch = id.partition;
+            }
             Change::Truncate(offset) => (header.kind, header.base_offset) = (EntryKind::Truncate, *offset),
             Change::SetLogStart(offset) => (header.kind, header.base_offset) = (EntryKind::SetLogStart, *offset),
             Change::State => {}
@@ -201,8 +207,32 @@ impl Entry {
     }
 }
 
-/// Topic id and partition.
-pub(super) const CREATE_BODY_BYTES: usize = 20;
+impl Change {
+    /// What an entry read back does; `None` for what no writer makes.
+    pub(super) fn of(header: &EntryHeader) -> Option<Self> {
+        let offset = header.base_offset;
+        Some(match header.kind {
+            EntryKind::Append if offset >= 0 && header.last_offset >= offset => Change::Append {
+                base_offset: offset,
+                last_offset: header.last_offset,
+                leader_epoch: header.leader_epoch,
+                max_timestamp_ms: header.max_timestamp_ms,
+                run_bytes: header.run_bytes,
+                run_crc: header.run_crc,
+                pieces: SmallVec::new(),
+            },
+            EntryKind::Create => Change::Create(TopicIdPartition {
+                topic_id: Uuid::from_u64_pair(header.base_offset as u64, header.last_offset as u64),
+                partition: header.leader_epoch,
+            }),
+            EntryKind::Truncate if offset >= 0 => Change::Truncate(offset),
+            EntryKind::SetLogStart if offset >= 0 => Change::SetLogStart(offset),
+            EntryKind::Append | EntryKind::Truncate | EntryKind::SetLogStart => return None,
+            EntryKind::State => Change::State,
+            EntryKind::Delete => Change::Delete,
+        })
+    }
+}
 
 fn keep_last_row_of_each_key(rows: &mut Vec<StateRow>) {
     let mut seen = HashSet::default();
@@ -216,7 +246,8 @@ fn keep_last_row_of_each_key(rows: &mut Vec<StateRow>) {
 
 /// Bytes that the entries take in the file, padding included.
 pub(super) fn group_bytes(entries: &[Entry]) -> u64 {
-    padded((GROUP_HEADER_BYTES + entries.iter().map(Entry::stored_bytes).sum::<usize>()) as u64)
+    let entries_bytes: usize = entries.iter().map(|entry| entry.directory_bytes() + entry.run_bytes()).sum();
+    padded((GROUP_HEADER_BYTES + entries_bytes) as u64)
 }
 
 /// Where a group goes and what stands in its header.
@@ -229,47 +260,47 @@ pub(super) struct Place {
     pub previous_crc: u32,
 }
 
-/// Lays entries out for `place`.
-pub(super) fn lay_out(entries: &[Entry], place: Place) -> LaidOut {
+/// Lays entries out for `place`, and notes each run's checksum in its entry.
+pub(super) fn lay_out(entries: &mut [Entry], place: Place) -> LaidOut {
     let length = group_bytes(entries) as usize;
-    // The block size more, because memory comes unaligned; nothing is cleared that is written anyway.
+    let directory_bytes: usize = entries.iter().map(Entry::directory_bytes).sum();
+    // A block more, because memory comes unaligned; nothing is cleared that is written anyway.
     let mut out: Vec<u8> = Vec::with_capacity(length + BLOCK_BYTES);
     let skipped = out.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
-    out.resize(skipped + GROUP_HEADER_BYTES, 0);
+    let directory_start = skipped + GROUP_HEADER_BYTES;
+    let runs_start = directory_start + directory_bytes;
+    let place_of = |start: usize| place.position + (start - skipped) as u64;
+    out.resize(runs_start, 0);
     let mut positions = Vec::with_capacity(entries.len());
-    for entry in entries {
+    for entry in entries.iter_mut() {
         let start = out.len();
-        let position = place.position + (start - skipped) as u64;
-        positions.push(position);
-        out.resize(start + ENTRY_HEADER_BYTES, 0);
-        let body_start = out.len();
-        match &entry.change {
-            Change::Append { pieces, .. } => pieces.iter().for_each(|piece| out.extend_from_slice(piece)),
-            Change::Create(id) => {
-                out.extend_from_slice(id.topic_id.as_bytes());
-                out.extend_from_slice(&id.partition.to_be_bytes());
-            }
-            _ => {}
+        positions.push(place_of(start));
+        if let Change::Append { pieces, run_crc, .. } = &mut entry.change {
+            pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+            // The batches are in the processor's cache now.
+            *run_crc = place.seed.checksum(place_of(start), &out[start..]);
         }
-        let rows_start = out.len();
-        entry.rows.iter().for_each(|row| encode_row(row, &mut out));
-        let mut header = entry.header();
-        let at = |start: usize| place.position + (start - skipped) as u64;
-        header.rows_bytes = (out.len() - rows_start) as u32;
-        header.body_crc = place.seed.checksum(at(body_start), &out[body_start..rows_start]);
-        header.rows_crc = place.seed.checksum(at(rows_start), &out[rows_start..]);
-        out[start..body_start].copy_from_slice(&header.encode(place.seed, position));
     }
+    let runs_bytes = (out.len() - runs_start) as u64;
+    out.resize(skipped + length, PADDING);
+
+    let mut directory = Vec::with_capacity(directory_bytes);
+    for entry in entries.iter() {
+        directory.extend_from_slice(&entry.header().encode());
+        entry.rows.iter().for_each(|row| encode_row(row, &mut directory));
+    }
+    out[directory_start..runs_start].copy_from_slice(&directory);
     let header = GroupHeader {
         sequence: place.sequence,
         synced_through: place.synced_through,
-        body_bytes: (out.len() - skipped - GROUP_HEADER_BYTES) as u64,
+        directory_bytes: directory_bytes as u32,
+        directory_crc: place.seed.checksum(place_of(directory_start), &directory),
+        runs_bytes,
         entry_count: entries.len() as u32,
         previous_crc: place.previous_crc,
     }
     .encode(place.seed, place.position);
-    out[skipped..skipped + GROUP_HEADER_BYTES].copy_from_slice(&header);
-    out.resize(skipped + length, PADDING);
+    out[skipped..directory_start].copy_from_slice(&header);
     let header_crc = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
     LaidOut { bytes: Bytes::from(out).slice(skipped..), positions, header_crc }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows names, bytes and when they are durable; nothing of what the bytes mean. Every call blocks.
 
+use bytes::Bytes;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -21,8 +22,10 @@ pub trait Disk: Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
     /// Makes a file that must not exist yet, as long as `size_bytes`, its blocks allocated and reading as zeros. Neither name nor size is durable yet.
     fn create(&self, name: &str, size_bytes: u64) -> io::Result<Arc<dyn DiskFile>>;
-    /// Opens for writing as well as reading.
+    /// Opens for writing, and for reading what the device has.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens for reading through the operating system's cache: consumers that catch up on many partitions at once meet in the same part of a file, and
+    /// its read-ahead serves them all.
     fn open_for_read(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations and removals durable.
@@ -33,8 +36,8 @@ pub trait Disk: Send + Sync {
 /// One open file. Stays readable after its name is removed.
 pub trait DiskFile: Send + Sync {
     fn len(&self) -> io::Result<u64>;
-    /// Fills `buffer` as far as the file reaches; returns the bytes read.
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// The bytes from `position` on: `length` of them, or fewer at the end of the file.
+    fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
     /// Writes all of `bytes`: an address, a position and a length that are multiples of [`BLOCK_BYTES`]. `durable`: these bytes (not necessarily
     /// earlier ones) are on stable storage on return.
     fn write_at(&self, bytes: &[u8], position: u64, durable: bool) -> io::Result<()>;
@@ -134,17 +137,29 @@ impl DiskFile for FolderFile {
         Ok(self.0.metadata()?.len())
     }
 
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    /// Reads whole blocks into aligned memory, as direct IO asks.
+    fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
+        let before = position as usize % BLOCK_BYTES;
+        let blocks_bytes = (before + length).next_multiple_of(BLOCK_BYTES);
+        let mut buffer = vec![0; blocks_bytes + BLOCK_BYTES];
+        let skipped = buffer.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
         let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.0.read_at(rest, position + filled as u64) {
+        while let Some(rest) = buffer.get_mut(skipped + filled..skipped + blocks_bytes).filter(|rest| !rest.is_empty())
+        {
+            match self.0.read_at(rest, position - before as u64 + filled as u64) {
                 Ok(0) => break,
+                // A part of a block comes only from the end of the file.
+                Ok(read) if read % BLOCK_BYTES != 0 => {
+                    filled += read;
+                    break;
+                }
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(filled)
+        let found = filled.saturating_sub(before).min(length);
+        Ok(Bytes::from(buffer).slice(skipped + before..skipped + before + found))
     }
 
     fn write_at(&self, bytes: &[u8], position: u64, durable: bool) -> io::Result<()> {

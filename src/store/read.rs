@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::index::Index;
 use super::io::{Disk, DiskFile};
-use super::record_file::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind, Seed, file_name};
+use super::record_file::{Seed, file_name};
 use super::table::Table;
 use super::values::{PartitionValue, RunValue};
 use super::{BoxFuture, LocalId, ReadRequest, Run, RunInfo, StoreError};
@@ -104,7 +104,7 @@ impl Reader {
         while !rest.is_empty() {
             let joined = joined(rest);
             let (now, later) = rest.split_at(joined);
-            if let Err(error) = self.fetch(request.local_id, now, &mut runs) {
+            if let Err(error) = self.fetch(now, &mut runs) {
                 // What was read before it is good, and the reader meets the error when it asks for what follows.
                 if runs.is_empty() {
                     return Err(error);
@@ -117,31 +117,31 @@ impl Reader {
     }
 
     /// Reads rows that lie close together in one file. On an error the good ones before it are in `runs`.
-    fn fetch(&self, local_id: LocalId, rows: &[Row], runs: &mut Vec<Run>) -> Result<(), StoreError> {
+    fn fetch(&self, rows: &[Row], runs: &mut Vec<Run>) -> Result<(), StoreError> {
         let (Some((_, first)), Some((_, last))) = (rows.first(), rows.last()) else { return Ok(()) };
         let name = file_name(first.file_id);
         let failed = |what: String| StoreError::Io { file: name.clone(), what };
         let salt = self.salts.read().get(&first.file_id).copied();
         let seed = Seed { file_id: first.file_id, salt: salt.ok_or_else(|| failed("it is not in the index".into()))? };
         let file = self.file(first.file_id).map_err(|error| failed(error.to_string()))?;
-        let mut buffer = vec![0; (end_of(last) - first.position) as usize];
-        let read = file.read_at(&mut buffer, first.position).map_err(|error| failed(error.to_string()))?;
-        buffer.truncate(read);
+        let length = (end_of(last) - first.position) as usize;
+        let buffer = file.read_at(first.position, length).map_err(|error| failed(error.to_string()))?;
         let useful: usize = rows.iter().map(|(_, run)| run.length_bytes as usize).sum();
         // A slice pins the whole buffer. When most of that is other partitions' runs, copies are cheaper.
         let share = buffer.len() <= 2 * useful;
-        let buffer = Bytes::from(buffer);
         for (base_offset, run) in rows {
             let damaged = |what: &str| StoreError::Damaged {
                 file: name.clone(),
                 position: run.position,
                 what: format!("{what} (offset {base_offset})"),
             };
-            if run.damaged {
-                return Err(damaged("it was found broken when the store was opened"));
+            let start = (run.position - first.position) as usize;
+            let end = start + run.length_bytes as usize;
+            let batches = buffer.get(start..end).ok_or_else(|| damaged("the file ends within the run"))?;
+            if seed.checksum(run.position, batches) != run.crc {
+                return Err(damaged("the run's checksum is wrong"));
             }
-            let at = (run.position - first.position) as usize;
-            let batches = checked_run(&buffer, at, seed, local_id, *base_offset, run).map_err(damaged)?;
+            let batches = buffer.slice(start..end);
             let batches = if share { batches } else { Bytes::copy_from_slice(&batches) };
             runs.push(Run { info: run.info(*base_offset), pieces: vec![batches] });
         }
@@ -176,7 +176,7 @@ impl Reader {
 }
 
 fn end_of(run: &RunValue) -> u64 {
-    run.position + ENTRY_HEADER_BYTES as u64 + u64::from(run.length_bytes)
+    run.position + u64::from(run.length_bytes)
 }
 
 /// How many of the first rows one read takes: at least one.
@@ -193,29 +193,6 @@ fn joined(rows: &[Row]) -> usize {
         count += 1;
     }
     count
-}
-
-/// The batches of the run whose header is `at` bytes into `buffer`, or what is wrong with it.
-fn checked_run(
-    buffer: &Bytes,
-    at: usize,
-    seed: Seed,
-    local_id: LocalId,
-    base_offset: i64,
-    run: &RunValue,
-) -> Result<Bytes, &'static str> {
-    let bytes = buffer.get(at..).unwrap_or_default();
-    let header = EntryHeader::decode(bytes, seed, run.position).ok_or("the run's header is broken")?;
-    if header.kind != EntryKind::Append || header.local_id != local_id || header.base_offset != base_offset {
-        return Err("another run is there");
-    }
-    let start = at + ENTRY_HEADER_BYTES;
-    let end = start + run.length_bytes as usize;
-    let body = buffer.get(start..end).ok_or("the file ends within the run")?;
-    if !header.body_matches(seed, run.position, body) {
-        return Err("the run's checksum is wrong");
-    }
-    Ok(buffer.slice(start..end))
 }
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! file    [file header 4 KiB] [group] [group] ... zeros where nothing was written yet
-//! group   [group header 64 B] [entry] [entry] ... padding to 4 KiB; one write, never written again
-//! entry   [entry header 64 B] [body: record batches] [state rows]
+//! group   [group header 64 B] [directory] [run] [run] ... padding to 4 KiB; one write, never written again
+//! directory   [entry header 56 B] [state rows] for each change; a run follows later for each append, in the same order
 //! ```
+//!
+//! The directory stands before the runs so that a start reads no runs that were synced.
 //!
 //! Every checksum is CRC-32C over the bytes, started from the file's salt and the position, so a stale, moved or client-made copy does not pass.
 //! A group repeats the checksum of the one before it and has the next sequence number, across files: a missing piece shows.
@@ -19,7 +21,7 @@ use bytes::Bytes;
 
 pub(super) const FILE_HEADER_BYTES: usize = BLOCK_BYTES;
 pub(super) const GROUP_HEADER_BYTES: usize = 64;
-pub(super) const ENTRY_HEADER_BYTES: usize = 64;
+pub(super) const ENTRY_HEADER_BYTES: usize = 56;
 
 const FILE_MAGIC: &[u8; 8] = b"OTTLAREC";
 const FILE_VERSION: u32 = 1;
@@ -125,8 +127,11 @@ pub(super) struct GroupHeader {
     pub sequence: u64,
     /// Groups up to this sequence number were on stable storage when this one was made. Tells a torn end from damage.
     pub synced_through: u64,
-    /// Bytes of the entries.
-    pub body_bytes: u64,
+    pub directory_bytes: u32,
+    /// Over the directory, from its own position.
+    pub directory_crc: u32,
+    /// Bytes of all runs.
+    pub runs_bytes: u64,
     pub entry_count: u32,
     /// The group before's header checksum.
     pub previous_crc: u32,
@@ -140,7 +145,9 @@ impl GroupHeader {
         fields.put(&[0; 4]);
         fields.put(&self.sequence.to_le_bytes());
         fields.put(&self.synced_through.to_le_bytes());
-        fields.put(&self.body_bytes.to_le_bytes());
+        fields.put(&self.directory_bytes.to_le_bytes());
+        fields.put(&self.directory_crc.to_le_bytes());
+        fields.put(&self.runs_bytes.to_le_bytes());
         fields.put(&self.entry_count.to_le_bytes());
         fields.put(&self.previous_crc.to_le_bytes());
         fields.put(&position.to_le_bytes());
@@ -163,11 +170,28 @@ impl GroupHeader {
         let header = GroupHeader {
             sequence: fields.u64()?,
             synced_through: fields.u64()?,
-            body_bytes: fields.u64()?,
+            directory_bytes: fields.u32()?,
+            directory_crc: fields.u32()?,
+            runs_bytes: fields.u64()?,
             entry_count: fields.u32()?,
             previous_crc: fields.u32()?,
         };
         (fields.u64()? == position).then_some((header, crc))
+    }
+
+    /// Where the directory of a group at `position` begins.
+    pub(super) fn directory_position(position: u64) -> u64 {
+        position + GROUP_HEADER_BYTES as u64
+    }
+
+    /// Where the first run of a group at `position` begins.
+    pub(super) fn runs_position(&self, position: u64) -> u64 {
+        Self::directory_position(position) + u64::from(self.directory_bytes)
+    }
+
+    /// Where the padding of a group at `position` begins; `None` when that is nowhere a file reaches.
+    pub(super) fn used_end(&self, position: u64) -> Option<u64> {
+        self.runs_position(position).checked_add(self.runs_bytes).filter(|end| *end < u64::MAX / 2)
     }
 }
 
@@ -190,80 +214,57 @@ impl EntryKind {
     }
 }
 
-/// Before an entry's body.
+/// One change of a group; its rows follow. The group's checksums cover it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct EntryHeader {
     pub kind: EntryKind,
     pub local_id: LocalId,
-    /// An append's base offset, which is the partition's end offset before it; the offset of a truncation or a start move.
+    /// An append's base offset, which is the partition's end offset before it; the offset of a truncation or a start move; half a new partition's topic
+    /// id, as is the next.
     pub base_offset: i64,
     pub last_offset: i64,
     pub max_timestamp_ms: i64,
+    /// Of an append; a new partition's number.
     pub leader_epoch: LeaderEpoch,
-    pub body_bytes: u32,
-    pub rows_bytes: u32,
     pub row_count: u32,
-    /// Over the body, from its own position.
-    pub body_crc: u32,
-    /// Over the rows, from their own position.
-    pub rows_crc: u32,
+    pub rows_bytes: u32,
+    pub run_bytes: u32,
+    /// Over the run, from its own position.
+    pub run_crc: u32,
 }
 
 impl EntryHeader {
-    pub(super) fn encode(&self, seed: Seed, position: u64) -> [u8; ENTRY_HEADER_BYTES] {
+    pub(super) fn encode(&self) -> [u8; ENTRY_HEADER_BYTES] {
         let mut out = [0; ENTRY_HEADER_BYTES];
-        let mut fields = FieldsMut { out: &mut out, at: 4 };
+        let mut fields = FieldsMut { out: &mut out, at: 0 };
         fields.put(&[self.kind as u8, 0, 0, 0]);
+        fields.put(&self.row_count.to_le_bytes());
         fields.put(&self.local_id.0.to_le_bytes());
         fields.put(&self.base_offset.to_le_bytes());
         fields.put(&self.last_offset.to_le_bytes());
         fields.put(&self.max_timestamp_ms.to_le_bytes());
         fields.put(&self.leader_epoch.to_le_bytes());
-        fields.put(&self.body_bytes.to_le_bytes());
         fields.put(&self.rows_bytes.to_le_bytes());
-        fields.put(&self.row_count.to_le_bytes());
-        fields.put(&self.body_crc.to_le_bytes());
-        fields.put(&self.rows_crc.to_le_bytes());
-        let crc = seed.checksum(position, &out[4..]);
-        out[..4].copy_from_slice(&crc.to_le_bytes());
+        fields.put(&self.run_bytes.to_le_bytes());
+        fields.put(&self.run_crc.to_le_bytes());
         out
     }
 
-    pub(super) fn decode(bytes: &[u8], seed: Seed, position: u64) -> Option<Self> {
-        let bytes = bytes.get(..ENTRY_HEADER_BYTES)?;
-        let mut fields = Fields(bytes);
-        if seed.checksum(position, bytes.get(4..)?) != fields.u32()? {
-            return None;
-        }
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes.get(..ENTRY_HEADER_BYTES)?);
         let [kind, 0, 0, 0] = fields.take()? else { return None };
         Some(EntryHeader {
             kind: EntryKind::of(kind)?,
+            row_count: fields.u32()?,
             local_id: LocalId(fields.u64()?),
             base_offset: fields.u64()? as i64,
             last_offset: fields.u64()? as i64,
             max_timestamp_ms: fields.u64()? as i64,
             leader_epoch: fields.u32()? as i32,
-            body_bytes: fields.u32()?,
             rows_bytes: fields.u32()?,
-            row_count: fields.u32()?,
-            body_crc: fields.u32()?,
-            rows_crc: fields.u32()?,
+            run_bytes: fields.u32()?,
+            run_crc: fields.u32()?,
         })
-    }
-
-    /// Where the body of an entry at `position` begins.
-    pub(super) fn body_position(position: u64) -> u64 {
-        position + ENTRY_HEADER_BYTES as u64
-    }
-
-    /// Bytes of the whole entry.
-    pub(super) fn entry_bytes(&self) -> u64 {
-        ENTRY_HEADER_BYTES as u64 + u64::from(self.body_bytes) + u64::from(self.rows_bytes)
-    }
-
-    /// Whether `body` is this entry's, at `position` (the entry's).
-    pub(super) fn body_matches(&self, seed: Seed, position: u64, body: &[u8]) -> bool {
-        body.len() == self.body_bytes as usize && seed.checksum(Self::body_position(position), body) == self.body_crc
     }
 }
 
@@ -355,18 +356,24 @@ mod tests {
             last_offset: 19,
             max_timestamp_ms: -1,
             leader_epoch: 4,
-            body_bytes: 100,
-            rows_bytes: 20,
             row_count: 1,
-            body_crc: 5,
-            rows_crc: 6,
+            rows_bytes: 20,
+            run_bytes: 100,
+            run_crc: 5,
         }
     }
 
     #[test]
     fn headers_come_back_and_any_flipped_bit_is_seen() {
-        let group =
-            GroupHeader { sequence: 9, synced_through: 7, body_bytes: 4000, entry_count: 2, previous_crc: 0xABCD };
+        let group = GroupHeader {
+            sequence: 9,
+            synced_through: 7,
+            directory_bytes: 120,
+            directory_crc: 5,
+            runs_bytes: 4000,
+            entry_count: 2,
+            previous_crc: 0xABCD,
+        };
         let bytes = group.encode(SEED, 8192);
         assert_eq!(GroupHeader::decode(&bytes, SEED, 8192).map(|(header, _)| header), Some(group));
         assert_eq!(GroupHeader::decode(&bytes, SEED, 4096), None);
@@ -376,14 +383,9 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(GroupHeader::decode(&flipped, SEED, 8192), None, "bit {bit}");
         }
-        let bytes = entry().encode(SEED, 8256);
-        assert_eq!(EntryHeader::decode(&bytes, SEED, 8256), Some(entry()));
-        assert_eq!(EntryHeader::decode(&bytes, SEED, 8257), None);
-        for bit in 0..bytes.len() * 8 {
-            let mut flipped = bytes;
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(EntryHeader::decode(&flipped, SEED, 8256), None, "bit {bit}");
-        }
+        let bytes = entry().encode();
+        assert_eq!(EntryHeader::decode(&bytes), Some(entry()));
+        assert_eq!(EntryHeader::decode(&bytes[1..]), None);
     }
 
     #[test]

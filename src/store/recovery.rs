@@ -9,21 +9,20 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use super::StoreError;
 use super::apply::Applier;
-use super::group::{CREATE_BODY_BYTES, Change, Entry};
+use super::group::{Change, Entry};
 use super::io::{BLOCK_BYTES, Disk, DiskFile};
 use super::record_file::{
-    ENTRY_HEADER_BYTES, EntryHeader, EntryKind, FILE_HEADER_BYTES, FileHeader, GROUP_HEADER_BYTES, GroupHeader,
-    PADDING, Seed, decode_rows, file_id_of, file_name, padded,
+    ENTRY_HEADER_BYTES, EntryHeader, FILE_HEADER_BYTES, FileHeader, GROUP_HEADER_BYTES, GroupHeader, PADDING, Seed,
+    decode_rows, file_id_of, file_name, padded,
 };
 use super::values::Position;
 use super::writer::{Current, LogEnd};
-use super::{StoreError, TopicIdPartition};
-use smallvec::SmallVec;
 use uuid::Uuid;
 
 /// Bytes read at once while walking.
-const WINDOW_BYTES: usize = 1024 * 1024;
+const WINDOW_BYTES: usize = 256 * 1024;
 
 /// What recovery found.
 pub(super) struct Recovered {
@@ -52,7 +51,7 @@ struct Walked {
     file: Arc<dyn DiskFile>,
     seed: Seed,
     length: u64,
-    window: Vec<u8>,
+    window: Bytes,
     window_start: u64,
 }
 
@@ -95,9 +94,10 @@ impl Recovery<'_> {
             file_id if file_ids.contains(&file_id) => Some(self.open(file_id)?),
             file_id => return Err(missing(file_id)),
         };
-        let damage = loop {
+        let synced_through = self.scout(&file_ids, cursor)?;
+        loop {
             if let Some(walked) = &mut walked {
-                self.walk(walked, &mut cursor)?;
+                self.walk(walked, &mut cursor, synced_through)?;
             }
             match self.follow(&file_ids, &cursor)? {
                 Some(next) => {
@@ -105,21 +105,10 @@ impl Recovery<'_> {
                     cursor.position = FILE_HEADER_BYTES as u64;
                     walked = Some(next);
                 }
-                None => {
-                    let damage = self.damage_after(&file_ids, &cursor)?;
-                    let broken = match (&damage, &mut walked) {
-                        (Some(damage), Some(walked)) => walked.group(&cursor, true)?.map(|group| (group, damage)),
-                        _ => None,
-                    };
-                    let Some((group, damage)) = broken else { break damage };
-                    // Only batches are broken: known which, so reading them fails and all else goes on.
-                    tracing::error!(%damage, "some record batches are broken; reading them will fail");
-                    if let Some(walked) = &walked {
-                        self.take(walked.seed, group, &mut cursor)?;
-                    }
-                }
+                None => break,
             }
-        };
+        }
+        let damage = self.damage_after(&file_ids, &cursor)?;
         let groups_applied = cursor.sequence - begun_at;
         let end = LogEnd {
             sequence: cursor.sequence,
@@ -146,13 +135,14 @@ impl Recovery<'_> {
     /// Opens a file to walk it. What the operating system still holds of it is made durable first and then read from the device, so that nothing is
     /// served that a failed sync of the last process has lost.
     fn open(&self, file_id: u64) -> Result<Walked, StoreError> {
-        let file = self.disk.open_for_read(&file_name(file_id)).map_err(|error| failed(file_id, &error))?;
+        let file = self.disk.open(&file_name(file_id)).map_err(|error| failed(file_id, &error))?;
         if !self.clean {
             file.sync().map_err(|error| failed(file_id, &error))?;
             file.drop_cache();
         }
         let length = file.len().map_err(|error| failed(file_id, &error))?;
-        let mut walked = Walked { file, seed: Seed { file_id, salt: 0 }, length, window: Vec::new(), window_start: 0 };
+        let mut walked =
+            Walked { file, seed: Seed { file_id, salt: 0 }, length, window: Bytes::new(), window_start: 0 };
         walked.seed.salt = match self.applier.salt(file_id) {
             Some(salt) => salt,
             None => {
@@ -169,21 +159,41 @@ impl Recovery<'_> {
     }
 
     /// Applies whole groups from the cursor on, and leaves it behind the last.
-    fn walk(&mut self, walked: &mut Walked, cursor: &mut Cursor) -> Result<(), StoreError> {
-        while let Some(group) = walked.group(cursor, false)? {
-            self.take(walked.seed, group, cursor)?;
+    fn walk(&mut self, walked: &mut Walked, cursor: &mut Cursor, synced_through: u64) -> Result<(), StoreError> {
+        while let Some(group) = walked.group(cursor, synced_through)? {
+            self.applier.note_file(walked.seed);
+            self.applier.apply(walked.seed.file_id, &group.entries, &group.positions)?;
+            self.applier.publish(&group.entries, |_, _| {});
+            cursor.position = group.end;
+            cursor.sequence += 1;
+            cursor.group_crc = group.crc;
         }
         Ok(())
     }
 
-    fn take(&mut self, seed: Seed, group: ReadGroup, cursor: &mut Cursor) -> Result<(), StoreError> {
-        self.applier.note_file(seed);
-        self.applier.apply(seed.file_id, &group.entries, &group.positions)?;
-        self.applier.publish(&group.entries, |_, _| {});
-        cursor.position = group.end;
-        cursor.sequence += 1;
-        cursor.group_crc = group.crc;
-        Ok(())
+    /// Follows the group headers to the end, and returns up to which group they tell that all was synced. The runs of those need no reading now: a broken
+    /// one is no torn end, and shows when it is read.
+    fn scout(&self, file_ids: &BTreeSet<u64>, mut cursor: Cursor) -> Result<u64, StoreError> {
+        let mut synced_through = 0;
+        let mut walked = match cursor.file_id {
+            0 => None,
+            file_id => Some(self.open(file_id)?),
+        };
+        loop {
+            if let Some(walked) = &mut walked {
+                while let Some((header, crc)) = walked.header(cursor.position)?.filter(|(h, _)| follows(h, &cursor)) {
+                    let Some(end) = header.used_end(cursor.position) else { break };
+                    synced_through = synced_through.max(header.synced_through);
+                    cursor.position = padded(end);
+                    cursor.sequence += 1;
+                    cursor.group_crc = crc;
+                }
+            }
+            let Some(next) = self.follow(file_ids, &cursor)? else { return Ok(synced_through) };
+            cursor.file_id = next.seed.file_id;
+            cursor.position = FILE_HEADER_BYTES as u64;
+            walked = Some(next);
+        }
     }
 
     /// The file that the log goes on in: the one whose first group is the next one.
@@ -215,7 +225,7 @@ impl Recovery<'_> {
                     let file = self.disk.open_for_read(&file_name(*file_id)).map_err(|e| failed(*file_id, &e))?;
                     let length = file.len().map_err(|error| failed(*file_id, &error))?;
                     let seed = Seed { file_id: *file_id, salt: 0 };
-                    let mut walked = Walked { file, seed, length, window: Vec::new(), window_start: 0 };
+                    let mut walked = Walked { file, seed, length, window: Bytes::new(), window_start: 0 };
                     if walked.holds_anything(start)? {
                         return Ok(Some(error));
                     }
@@ -298,12 +308,11 @@ impl Walked {
         if position < self.window_start || position + length as u64 > window_end {
             let wanted = length.max(WINDOW_BYTES) as u64;
             let available = self.length.saturating_sub(position).min(wanted);
-            self.window.clear();
-            self.window.resize(available as usize, 0);
+            // One window in memory at a time.
+            self.window = Bytes::new();
             self.window_start = position;
-            let read = self.file.read_at(&mut self.window, position);
-            let read = read.map_err(|error| failed(self.seed.file_id, &error))?;
-            self.window.truncate(read);
+            let read = self.file.read_at(position, available as usize);
+            self.window = read.map_err(|error| failed(self.seed.file_id, &error))?;
         }
         let start = ((position - self.window_start) as usize).min(self.window.len());
         let end = (start + length).min(self.window.len());
@@ -315,23 +324,33 @@ impl Walked {
         Ok(GroupHeader::decode(self.read(position, GROUP_HEADER_BYTES)?, seed, position))
     }
 
-    /// The group at the cursor when it is whole and the next one. `broken_batches` takes one with broken record batches too, and marks them.
-    fn group(&mut self, cursor: &Cursor, broken_batches: bool) -> Result<Option<ReadGroup>, StoreError> {
+    /// The group at the cursor when it is whole and the next one. Runs of groups up to `synced_through` are not looked at.
+    fn group(&mut self, cursor: &Cursor, synced_through: u64) -> Result<Option<ReadGroup>, StoreError> {
         let Some((header, crc)) = self.header(cursor.position)? else { return Ok(None) };
-        let body_position = cursor.position + GROUP_HEADER_BYTES as u64;
-        let available = self.length.saturating_sub(body_position);
-        if !follows(&header, cursor) || header.body_bytes > available {
+        let Some(used_end) = header.used_end(cursor.position) else { return Ok(None) };
+        let end = padded(used_end);
+        if !follows(&header, cursor) || end > self.length {
             return Ok(None);
         }
-        let end = cursor.position + padded(GROUP_HEADER_BYTES as u64 + header.body_bytes);
         let seed = self.seed;
-        let bytes = self.read(body_position, (end - body_position) as usize)?;
-        let Some((body, padding)) = bytes.split_at_checked(header.body_bytes as usize) else { return Ok(None) };
-        if (end - body_position) as usize != bytes.len() || padding.iter().any(|byte| *byte != PADDING) {
+        let directory_position = GroupHeader::directory_position(cursor.position);
+        let directory = self.read(directory_position, header.directory_bytes as usize)?;
+        if directory.len() != header.directory_bytes as usize
+            || seed.checksum(directory_position, directory) != header.directory_crc
+        {
             return Ok(None);
         }
-        Ok(read_entries(body, header.entry_count, seed, body_position, broken_batches)
-            .map(|(entries, positions)| ReadGroup { entries, positions, crc, end }))
+        let runs_position = header.runs_position(cursor.position);
+        let Some((entries, positions)) = read_directory(directory, header.entry_count, runs_position) else {
+            return Ok(None);
+        };
+        if cursor.sequence > synced_through {
+            let runs = self.read(runs_position, (end - runs_position) as usize)?;
+            if runs.len() as u64 != end - runs_position || !runs_match(runs, seed, runs_position, &entries, &header) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(ReadGroup { entries, positions, crc, end }))
     }
 
     /// Whether a block from `start` on makes `found` true, which gets the group header that the block begins with. Blocks never written are left out.
@@ -371,63 +390,40 @@ impl Walked {
     }
 }
 
-/// The entries in a group's body; `None` when anything in it is broken.
-fn read_entries(
-    body: &[u8],
-    count: u32,
-    seed: Seed,
-    body_position: u64,
-    broken_batches: bool,
-) -> Option<(Vec<Entry>, Vec<u64>)> {
-    let most = body.len() / ENTRY_HEADER_BYTES;
+/// The entries in a group's directory, each with its run's position; `None` for what no writer makes.
+fn read_directory(directory: &[u8], count: u32, runs_position: u64) -> Option<(Vec<Entry>, Vec<u64>)> {
+    let most = directory.len() / ENTRY_HEADER_BYTES;
     let mut entries = Vec::with_capacity(most.min(count as usize));
     let mut positions = Vec::with_capacity(most.min(count as usize));
-    let mut at = 0;
+    let mut rest = directory;
+    let mut position = runs_position;
     for _ in 0..count {
-        let position = body_position + at as u64;
-        let header = EntryHeader::decode(body.get(at..)?, seed, position)?;
-        let rest = body.get(at + ENTRY_HEADER_BYTES..)?;
-        let (batches, rest) = rest.split_at_checked(header.body_bytes as usize)?;
-        let (rows, _) = rest.split_at_checked(header.rows_bytes as usize)?;
-        let rows_position = EntryHeader::body_position(position) + batches.len() as u64;
-        let damaged = !header.body_matches(seed, position, batches);
-        let bearable = broken_batches && header.kind == EntryKind::Append;
-        if (damaged && !bearable) || seed.checksum(rows_position, rows) != header.rows_crc {
-            return None;
-        }
-        let rows = decode_rows(Bytes::copy_from_slice(rows), header.row_count)?;
-        entries.push(Entry { local_id: header.local_id, change: change(&header, batches, damaged)?, rows });
+        let header = EntryHeader::decode(rest)?;
+        let (rows, after) = rest.get(ENTRY_HEADER_BYTES..)?.split_at_checked(header.rows_bytes as usize)?;
+        let rows = match header.row_count {
+            0 if rows.is_empty() => Vec::new(),
+            row_count => decode_rows(Bytes::copy_from_slice(rows), row_count)?,
+        };
+        entries.push(Entry { local_id: header.local_id, change: Change::of(&header)?, rows });
         positions.push(position);
-        at += usize::try_from(header.entry_bytes()).ok()?;
+        position += u64::from(header.run_bytes);
+        rest = after;
     }
-    (at == body.len()).then_some((entries, positions))
+    rest.is_empty().then_some((entries, positions))
 }
 
-fn change(header: &EntryHeader, body: &[u8], damaged: bool) -> Option<Change> {
-    let offset = header.base_offset;
-    Some(match header.kind {
-        EntryKind::Append if offset >= 0 && header.last_offset >= offset => Change::Append {
-            base_offset: offset,
-            last_offset: header.last_offset,
-            leader_epoch: header.leader_epoch,
-            max_timestamp_ms: header.max_timestamp_ms,
-            body_bytes: header.body_bytes,
-            pieces: SmallVec::new(),
-            damaged,
-        },
-        EntryKind::Append => return None,
-        EntryKind::Create => {
-            let body: &[u8; CREATE_BODY_BYTES] = body.try_into().ok()?;
-            let (topic_id, partition) = body.split_at(16);
-            Change::Create(TopicIdPartition {
-                topic_id: Uuid::from_slice(topic_id).ok()?,
-                partition: i32::from_be_bytes(partition.try_into().ok()?),
-            })
+/// Whether `runs`, from the first one up to the end of the padding, are what the entries say.
+fn runs_match(runs: &[u8], seed: Seed, runs_position: u64, entries: &[Entry], header: &GroupHeader) -> bool {
+    let mut rest = runs;
+    let mut position = runs_position;
+    for entry in entries {
+        let Change::Append { run_bytes, run_crc, .. } = &entry.change else { continue };
+        let Some((run, after)) = rest.split_at_checked(*run_bytes as usize) else { return false };
+        if seed.checksum(position, run) != *run_crc {
+            return false;
         }
-        EntryKind::Truncate if offset >= 0 => Change::Truncate(offset),
-        EntryKind::SetLogStart if offset >= 0 => Change::SetLogStart(offset),
-        EntryKind::Truncate | EntryKind::SetLogStart => return None,
-        EntryKind::State => Change::State,
-        EntryKind::Delete => Change::Delete,
-    })
+        position += u64::from(*run_bytes);
+        rest = after;
+    }
+    position - runs_position == header.runs_bytes && rest.iter().all(|byte| *byte == PADDING)
 }

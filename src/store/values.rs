@@ -49,7 +49,7 @@ pub(super) struct Position {
 pub(super) struct FileValue {
     /// As in its header, which is read only for files without a row.
     pub salt: u64,
-    /// Bytes of runs, headers too, that a live or not yet reaped index row points at.
+    /// Bytes of runs that a live or not yet reaped index row points at.
     pub live_bytes: u64,
     /// Bytes of all runs ever written to it.
     pub run_bytes: u64,
@@ -84,14 +84,14 @@ pub(super) struct RunValue {
     pub last_offset: i64,
     pub max_timestamp_ms: i64,
     pub file_id: u64,
-    /// Of the run's header, which its batches follow.
+    /// Of its batches in that file.
     pub position: u64,
     /// Of the batches.
     pub length_bytes: u32,
     /// Bytes of the partition's runs before this one, as [`PartitionValue::bytes_start`] file them.
     pub bytes_before: u64,
-    /// The run's bytes were found damaged when the store was opened. Reading it fails.
-    pub damaged: bool,
+    /// Over the batches, as [`super::record_file::Seed`] makes it.
+    pub crc: u32,
 }
 
 impl RunValue {
@@ -243,7 +243,6 @@ impl RunValue {
     /// Appends the encoded value to `out`.
     pub(super) fn encode_to(&self, base_offset: i64, out: &mut Vec<u8>) {
         out.push(VERSION);
-        out.push(u8::from(self.damaged));
         put_varint(out, self.last_offset.wrapping_sub(base_offset) as u64);
         // Zigzag: a timestamp may be negative (-1 for none).
         put_varint(out, (self.max_timestamp_ms << 1 ^ self.max_timestamp_ms >> 63) as u64);
@@ -251,15 +250,11 @@ impl RunValue {
         put_varint(out, self.position);
         put_varint(out, u64::from(self.length_bytes));
         put_varint(out, self.bytes_before);
+        out.extend_from_slice(&self.crc.to_be_bytes());
     }
 
     pub(super) fn decode(base_offset: i64, bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new("malformed run row", bytes)?;
-        let damaged = match reader.array()? {
-            [0] => false,
-            [1] => true,
-            [_] => return Err(reader.error()),
-        };
         let last_offset = base_offset.checked_add(reader.offset()?).ok_or_else(|| reader.error())?;
         let zigzag = reader.varint()?;
         let value = RunValue {
@@ -269,7 +264,7 @@ impl RunValue {
             position: reader.varint()?,
             length_bytes: reader.varint()?.try_into().map_err(|_| reader.error())?,
             bytes_before: reader.varint()?,
-            damaged,
+            crc: u32::from_be_bytes(reader.array()?),
         };
         reader.finish(value)
     }
@@ -296,7 +291,6 @@ mod tests {
             timestamp in any::<i64>(),
             topic in any::<u128>(),
             partition in any::<i32>(),
-            damaged in any::<bool>(),
         ) {
             let position = Position { file_id: a, position: b, sequence: a ^ b, group_crc: c, next_local_id: b >> 3 };
             prop_assert_eq!(Position::decode(&position.encode()), Ok(position));
@@ -319,7 +313,7 @@ mod tests {
                 position: b,
                 length_bytes: c,
                 bytes_before: a ^ b,
-                damaged,
+                crc: c,
             };
             let mut bytes = Vec::new();
             run.encode_to(base, &mut bytes);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::apply::Applier;
 use super::disk::{Item, Shared};
-use super::group::{Entry, GroupBuilder, Place, group_bytes, lay_out};
+use super::group::{Change, Entry, GroupBuilder, LaidOut, Place, group_bytes, lay_out};
 use super::io::DiskFile;
 use super::maker::{Maker, NewFile};
 use super::record_file::{FILE_HEADER_BYTES, Seed};
@@ -163,9 +163,9 @@ impl Writer {
         if let Some(reason) = self.shared.read_only() {
             return Err(StoreError::ReadOnly { reason });
         }
-        let entries = self.builder.take();
+        let mut entries = self.builder.take();
         if !entries.is_empty() {
-            self.write_group(&entries)?;
+            self.write_group(&mut entries)?;
         } else if self.group.sync {
             self.sync_current()?;
         }
@@ -174,7 +174,7 @@ impl Writer {
         Ok(())
     }
 
-    fn write_group(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+    fn write_group(&mut self, entries: &mut [Entry]) -> Result<(), StoreError> {
         let needed = group_bytes(entries);
         self.make_room(needed)?;
         let clean = self.synced_below == self.sequence;
@@ -213,7 +213,7 @@ impl Writer {
         Ok(())
     }
 
-    fn publish(&mut self, entries: &[Entry], laid_out: &super::group::LaidOut, group_position: u64) {
+    fn publish(&mut self, entries: &[Entry], laid_out: &LaidOut, group_position: u64) {
         let tail = &mut self.tail;
         // A slice pins its group's memory. When most of that is not runs, copies are cheaper.
         let run_bytes: usize = entries.iter().map(Entry::run_bytes).sum();
@@ -370,26 +370,17 @@ fn failed(doing: &str, file_id: u64, error: &std::io::Error) -> StoreError {
 }
 
 impl Entry {
-    fn run_bytes(&self) -> usize {
-        match &self.change {
-            super::group::Change::Append { body_bytes, .. } => *body_bytes as usize,
-            _ => 0,
-        }
-    }
-
-    /// The run that an append makes, and where its batches lie, for an entry `at` bytes into the group.
+    /// The run that an append makes, and where its batches lie, for one that begins `at` bytes into the group.
     fn run(&self, at: u64) -> Option<(RunInfo, std::ops::Range<usize>)> {
-        let super::group::Change::Append { base_offset, last_offset, max_timestamp_ms, body_bytes, .. } = &self.change
-        else {
+        let Change::Append { base_offset, last_offset, max_timestamp_ms, run_bytes, .. } = &self.change else {
             return None;
         };
-        let start = at as usize + super::record_file::ENTRY_HEADER_BYTES;
         let info = RunInfo {
             base_offset: *base_offset,
             last_offset: *last_offset,
             max_timestamp_ms: *max_timestamp_ms,
-            length_bytes: u64::from(*body_bytes),
+            length_bytes: u64::from(*run_bytes),
         };
-        Some((info, start..start + *body_bytes as usize))
+        Some((info, at as usize..at as usize + *run_bytes as usize))
     }
 }
