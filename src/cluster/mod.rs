@@ -11,15 +11,17 @@ pub mod config_rules;
 pub mod decide;
 pub mod delta;
 pub mod image;
+#[cfg(test)]
+mod kill_tests;
 pub mod placement;
 mod producer_ids;
 mod propose;
 mod publish;
+#[cfg(test)]
+mod quorum_tests;
 pub mod raft;
 pub mod record;
 mod status;
-#[cfg(test)]
-mod quorum_tests;
 #[cfg(test)]
 mod tests;
 

@@ -34,11 +34,8 @@ struct Plug {
 impl QuorumTransport for Plug {
     fn send<'a>(&'a self, member: BrokerId, address: &'a str, request: QuorumRequest) -> TransportFuture<'a> {
         Box::pin(async move {
-            let unreachable = |what: &str| TransportError::Unreachable {
-                member,
-                address: address.to_owned(),
-                what: what.to_owned(),
-            };
+            let unreachable =
+                |what: &str| TransportError::Unreachable { member, address: address.to_owned(), what: what.to_owned() };
             let is_cut = || {
                 let isolated = self.wires.isolated.lock();
                 isolated.contains(&member) || isolated.contains(&self.node)
@@ -186,7 +183,8 @@ async fn a_leader_that_is_cut_off_acknowledges_nothing_and_follows_the_next() {
     quorum.heal();
     let image = quorum.agree().await;
     assert!(image.topic("kept").is_some() && image.topic("kept-2").is_some());
-    match tokio::time::timeout(PATIENCE, lost).await.expect("a proposal on a deposed leader must be answered").unwrap() {
+    match tokio::time::timeout(PATIENCE, lost).await.expect("a proposal on a deposed leader must be answered").unwrap()
+    {
         Ok(codes) => {
             // Only right if it was handed to the new log after all, which it cannot have been.
             panic!("acknowledged by a leader without a quorum: {codes:?}");

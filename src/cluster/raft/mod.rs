@@ -2,6 +2,8 @@
 //!
 //! Nothing outside `cluster` sees openraft.
 
+#[cfg(test)]
+mod conformance;
 pub mod log_store;
 pub mod network;
 pub mod snapshot;
