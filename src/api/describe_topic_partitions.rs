@@ -32,7 +32,11 @@ pub async fn handle(
         request.topics.iter().map(|topic| topic.name.as_str()).filter(|name| *name >= first_name).collect();
     let cursor_is_wanted = request.cursor.is_none() || all || names.contains(first_name);
     if !cursor_is_wanted || first_partition < 0 {
-        return refuse(&request);
+        return refuse(&request, ResponseError::InvalidRequest);
+    }
+    if names.contains("") {
+        // Kafka's resources have no empty names, and it fails on them.
+        return refuse(&request, ResponseError::UnknownServerError);
     }
     let limit = broker.config().max_request_partition_size_limit.min(request.response_partition_limit).max(1);
     let start = |name: &str| if name == first_name { usize::try_from(first_partition).unwrap_or(0) } else { 0 };
@@ -63,8 +67,8 @@ fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
 }
 
-fn refuse(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
-    let code = ResponseError::InvalidRequest.code();
+fn refuse(request: &DescribeTopicPartitionsRequest, error: ResponseError) -> DescribeTopicPartitionsResponse {
+    let code = error.code();
     let topics = request.topics.iter().map(|topic| {
         DescribeTopicPartitionsResponseTopic::default().with_error_code(code).with_name(Some(topic.name.clone()))
     });

@@ -41,7 +41,14 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Met
         && version < BY_ID_VERSION
         && topics.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_nil())
     {
-        return refuse(topics);
+        return refuse(topics, ResponseError::InvalidRequest);
+    }
+    if let Some(topics) = &asked
+        && topics.iter().all(|topic| topic.topic_id.is_nil())
+        && topics.iter().any(|topic| topic.name.is_none())
+    {
+        // Neither name nor id. Kafka fails on it.
+        return refuse(topics, ResponseError::UnknownServerError);
     }
     let allow_creation = version < AUTO_CREATION_FLAG_VERSION || request.allow_auto_topic_creation;
     let image = broker.cluster.image();
@@ -98,9 +105,9 @@ fn node(node: advertised::Node) -> MetadataResponseBroker {
         .with_rack(node.rack.map(|rack| StrBytes::from_string(rack.to_string())))
 }
 
-/// The answer to topics without names, or with ids, in a version that has no ids.
-fn refuse(topics: &[MetadataRequestTopic]) -> MetadataResponse {
-    let code = ResponseError::InvalidRequest.code();
+/// One error for everything that was asked.
+fn refuse(topics: &[MetadataRequestTopic], error: ResponseError) -> MetadataResponse {
+    let code = error.code();
     let failed = |topic: &MetadataRequestTopic| {
         let name = topic.name.clone().unwrap_or_default();
         MetadataResponseTopic::default().with_name(Some(name)).with_topic_id(topic.topic_id).with_error_code(code)

@@ -11,10 +11,14 @@ pub mod config_rules;
 pub mod decide;
 pub mod delta;
 pub mod image;
+#[cfg(test)]
+mod kill_tests;
 pub mod placement;
 mod producer_ids;
 mod propose;
 mod publish;
+#[cfg(test)]
+mod quorum_tests;
 pub mod raft;
 pub mod record;
 mod status;
@@ -40,10 +44,10 @@ use crate::types::BrokerId;
 use crate::types::time::SharedClock;
 use propose::{Proposal, Proposer, proposal};
 use publish::Publisher;
-use raft::Raft;
 use raft::log_store::LogStore;
 use raft::network::{LastContacts, Network, QuorumRequest, QuorumResponse, QuorumTransport};
 use raft::state_machine::StateMachine;
+use raft::{MemberId, Raft};
 use record::Record;
 
 /// How long a quorum of one may take to lead itself.
@@ -134,15 +138,16 @@ impl Cluster {
             last_contacts: last_contacts.clone(),
         };
         let config = config(&options).map_err(|error| start(&error))?;
-        let raft = Raft::new(options.node_id, config, network, log, machine).await.map_err(|error| start(&error))?;
+        let raft =
+            Raft::new(MemberId(options.node_id), config, network, log, machine).await.map_err(|error| start(&error))?;
         if !raft.is_initialized().await.map_err(|error| start(&error))? {
-            let voters: BTreeMap<BrokerId, BasicNode> =
-                options.voters.iter().map(|(id, address)| (*id, BasicNode::new(address))).collect();
+            let voters: BTreeMap<MemberId, BasicNode> =
+                options.voters.iter().map(|(id, address)| (MemberId(*id), BasicNode::new(address))).collect();
             raft.initialize(voters).await.map_err(|error| start(&error))?;
         }
         let (proposals, queue) = mpsc::unbounded_channel();
         let proposer = Proposer {
-            node_id: options.node_id,
+            member: MemberId(options.node_id),
             raft: raft.clone(),
             publisher: publisher.clone(),
             bootstrap: bootstrap(&options),
@@ -167,11 +172,11 @@ impl Cluster {
 
     /// Whether this node has the only vote, and whether it leads by it already. Asks Raft itself: its metrics lag behind.
     async fn only_voter(&self) -> Result<(bool, bool), ClusterError> {
-        let node_id = self.node_id;
+        let member = MemberId(self.node_id);
         self.raft
             .with_raft_state(move |state| {
                 let membership = state.membership_state.effective().membership();
-                (membership.voter_ids().eq([node_id]), state.server_state == ServerState::Leader)
+                (membership.voter_ids().eq([member]), state.server_state == ServerState::Leader)
             })
             .await
             .map_err(|error| ClusterError::Start(error.to_string()))
@@ -184,7 +189,7 @@ impl Cluster {
         }
         self.raft
             .wait(Some(SINGLE_LEADER_TIMEOUT))
-            .current_leader(self.node_id, "a quorum of one elects itself")
+            .current_leader(MemberId(self.node_id), "a quorum of one elects itself")
             .await
             .map_err(|error| ClusterError::Start(error.to_string()))?;
         // Deciding anything brings the image up to date and writes a new cluster's first records.
@@ -250,7 +255,7 @@ impl Cluster {
 
     /// The quorum's leader as this node knows it.
     pub fn leader(&self) -> Option<BrokerId> {
-        self.raft.metrics().borrow().current_leader
+        self.raft.metrics().borrow().current_leader.map(|member| member.0)
     }
 
     pub fn is_leader(&self) -> bool {

@@ -14,9 +14,8 @@ use super::decide::Decision;
 use super::delta::Delta;
 use super::image::MetadataImage;
 use super::publish::Publisher;
-use super::raft::{Applied, Raft};
+use super::raft::{Applied, MemberId, Raft};
 use super::record::{Command, Record};
-use crate::types::BrokerId;
 
 /// Decisions stop joining an entry when it holds about this many partitions and other records: an entry is kept in memory whole.
 const ENTRY_WEIGHT_LIMIT: usize = 20_000;
@@ -35,7 +34,7 @@ pub(super) type Proposal =
     Box<dyn FnOnce(Result<&MetadataImage, ClusterError>) -> Option<(Vec<Record>, Complete)> + Send>;
 
 pub(super) struct Proposer {
-    pub node_id: BrokerId,
+    pub member: MemberId,
     pub raft: Raft,
     pub publisher: Arc<Publisher>,
     /// The first records of a new cluster.
@@ -121,8 +120,8 @@ impl Proposer {
             let now = metrics.borrow_and_update();
             (now.current_leader, now.current_term, now.last_log_index)
         };
-        if leader != Some(self.node_id) {
-            return Err(ClusterError::NotLeader { leader });
+        if leader != Some(self.member) {
+            return Err(not_leader(leader));
         }
         if self.caught_up_in == Some(term) {
             return Ok(());
@@ -136,7 +135,7 @@ impl Proposer {
             Err(_) => Err(ClusterError::TimedOut { what: "applying what earlier leaders committed" }),
             Ok(Err(_)) => Err(ClusterError::Closed),
             Ok(Ok(now)) if now.current_term != term || now.current_leader != leader => {
-                Err(ClusterError::NotLeader { leader: now.current_leader })
+                Err(not_leader(now.current_leader))
             }
             Ok(Ok(_)) => {
                 self.caught_up_in = Some(term);
@@ -164,7 +163,7 @@ impl Proposer {
                 Applied::Refused(_) | Applied::Nothing => Err(ClusterError::Superseded),
             },
             Ok(Err(error)) => match error.forward_to_leader::<openraft::BasicNode>() {
-                Some(forward) => Err(ClusterError::NotLeader { leader: forward.leader_id }),
+                Some(forward) => Err(not_leader(forward.leader_id)),
                 None => Err(ClusterError::Internal(error.to_string())),
             },
         }
@@ -188,6 +187,10 @@ impl Batch {
             }
         }
     }
+}
+
+fn not_leader(leader: Option<MemberId>) -> ClusterError {
+    ClusterError::NotLeader { leader: leader.map(|member| member.0) }
 }
 
 fn weight(record: &Record) -> usize {

@@ -3,6 +3,7 @@
 use openraft::{BasicNode, RaftMetrics};
 use std::collections::HashMap;
 
+use super::raft::MemberId;
 use crate::types::BrokerId;
 
 /// One member as the leader sees it.
@@ -35,15 +36,16 @@ fn end_offset(last_index: Option<u64>) -> i64 {
 
 impl QuorumStatus {
     pub(super) fn new(
-        metrics: &RaftMetrics<BrokerId, BasicNode>,
+        metrics: &RaftMetrics<MemberId, BasicNode>,
         node_id: BrokerId,
         now_ms: i64,
         contacts: &HashMap<BrokerId, i64>,
     ) -> Self {
-        let replica = |id: BrokerId| {
+        let replica = |member: MemberId| {
+            let id = member.0;
             if id == node_id {
                 let log_end_offset = end_offset(metrics.last_log_index);
-                let fresh = if metrics.current_leader == Some(node_id) { now_ms } else { -1 };
+                let fresh = if metrics.current_leader == Some(MemberId(node_id)) { now_ms } else { -1 };
                 return ReplicaStatus {
                     id,
                     log_end_offset,
@@ -51,7 +53,8 @@ impl QuorumStatus {
                     last_caught_up_timestamp_ms: fresh,
                 };
             }
-            let matched = metrics.replication.as_ref().and_then(|replication| replication.get(&id)).copied().flatten();
+            let matched =
+                metrics.replication.as_ref().and_then(|replication| replication.get(&member)).copied().flatten();
             let last_contact = contacts.get(&id).copied().unwrap_or(-1);
             let matched_index = matched.map(|log_id| log_id.index);
             ReplicaStatus {
@@ -63,7 +66,7 @@ impl QuorumStatus {
         };
         let membership = metrics.membership_config.membership();
         Self {
-            leader_id: metrics.current_leader.unwrap_or(-1),
+            leader_id: metrics.current_leader.map_or(-1, |leader| leader.0),
             leader_epoch: i32::try_from(metrics.current_term).unwrap_or(i32::MAX),
             high_watermark: end_offset(metrics.last_applied.map(|log_id| log_id.index)),
             voters: membership.voter_ids().map(replica).collect(),

@@ -13,10 +13,9 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
-use super::{Entry, LogId, QuorumTypes, StorageError, decode, encode};
+use super::{Entry, LogId, MemberId, QuorumTypes, StorageError, decode, encode};
 use crate::store::Durability;
 use crate::store::quorum::{QuorumSlot, QuorumStorage, QuorumStoreError, QuorumWrite};
-use crate::types::BrokerId;
 
 /// Entries kept in memory after they are on disk: those that Raft is about to apply or to send.
 const RECENT_ENTRIES: usize = 64;
@@ -53,7 +52,7 @@ struct Job {
     done: Done,
 }
 
-fn error(subject: ErrorSubject<BrokerId>, verb: ErrorVerb, cause: impl std::error::Error + 'static) -> StorageError {
+fn error(subject: ErrorSubject<MemberId>, verb: ErrorVerb, cause: impl std::error::Error + 'static) -> StorageError {
     StorageError::from(StorageIOError::new(subject, verb, AnyError::new(&cause)))
 }
 
@@ -93,7 +92,7 @@ impl LogStore {
         self.shared.state.lock().last
     }
 
-    async fn write(&self, subject: ErrorSubject<BrokerId>, writes: Vec<QuorumWrite>) -> Result<(), StorageError> {
+    async fn write(&self, subject: ErrorSubject<MemberId>, writes: Vec<QuorumWrite>) -> Result<(), StorageError> {
         let (sender, receiver) = oneshot::channel();
         let job = Job { writes, durability: Durability::Synced, done: Done::Written(sender) };
         let gone = || io::Error::other("the quorum log's writer is gone");
@@ -210,12 +209,12 @@ impl RaftLogStorage<QuorumTypes> for LogStore {
         self.clone()
     }
 
-    async fn save_vote(&mut self, vote: &Vote<BrokerId>) -> Result<(), StorageError> {
+    async fn save_vote(&mut self, vote: &Vote<MemberId>) -> Result<(), StorageError> {
         let bytes = encode(vote).map_err(|cause| error(ErrorSubject::Vote, ErrorVerb::Write, cause))?;
         self.write(ErrorSubject::Vote, vec![QuorumWrite::Slot(QuorumSlot::Vote, bytes)]).await
     }
 
-    async fn read_vote(&mut self) -> Result<Option<Vote<BrokerId>>, StorageError> {
+    async fn read_vote(&mut self) -> Result<Option<Vote<MemberId>>, StorageError> {
         read_slot(&*self.shared.store, QuorumSlot::Vote)
     }
 

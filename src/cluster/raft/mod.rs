@@ -2,6 +2,8 @@
 //!
 //! Nothing outside `cluster` sees openraft.
 
+#[cfg(test)]
+mod conformance;
 pub mod log_store;
 pub mod network;
 pub mod snapshot;
@@ -11,6 +13,17 @@ use std::io::Cursor;
 
 use super::record::Command;
 use crate::types::BrokerId;
+
+/// A quorum member: the `node.id` of a node, in a type of Raft's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct MemberId(pub BrokerId);
+
+impl std::fmt::Display for MemberId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// What applying an entry came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -28,7 +41,7 @@ openraft::declare_raft_types!(
     pub QuorumTypes:
         D = Command,
         R = Applied,
-        NodeId = BrokerId,
+        NodeId = MemberId,
         Node = openraft::BasicNode,
         Entry = openraft::Entry<QuorumTypes>,
         SnapshotData = Cursor<Vec<u8>>,
@@ -36,10 +49,10 @@ openraft::declare_raft_types!(
 
 pub type Raft = openraft::Raft<QuorumTypes>;
 pub type Entry = openraft::Entry<QuorumTypes>;
-pub type LogId = openraft::LogId<BrokerId>;
-pub type Membership = openraft::StoredMembership<BrokerId, openraft::BasicNode>;
-pub type StorageError = openraft::StorageError<BrokerId>;
-pub type SnapshotMeta = openraft::SnapshotMeta<BrokerId, openraft::BasicNode>;
+pub type LogId = openraft::LogId<MemberId>;
+pub type Membership = openraft::StoredMembership<MemberId, openraft::BasicNode>;
+pub type StorageError = openraft::StorageError<MemberId>;
+pub type SnapshotMeta = openraft::SnapshotMeta<MemberId, openraft::BasicNode>;
 
 /// The version byte that precedes every stored value of Raft's.
 const FORMAT_VERSION: u8 = 1;

@@ -16,7 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{QuorumTypes, Raft};
+use super::{MemberId, QuorumTypes, Raft};
 use crate::types::BrokerId;
 use crate::types::time::SharedClock;
 
@@ -24,16 +24,16 @@ use crate::types::time::SharedClock;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum QuorumRequest {
     Append(AppendEntriesRequest<QuorumTypes>),
-    Vote(VoteRequest<BrokerId>),
+    Vote(VoteRequest<MemberId>),
     InstallSnapshot(InstallSnapshotRequest<QuorumTypes>),
 }
 
 /// The answer to the request of the same name.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum QuorumResponse {
-    Append(Result<AppendEntriesResponse<BrokerId>, RaftError<BrokerId>>),
-    Vote(Result<VoteResponse<BrokerId>, RaftError<BrokerId>>),
-    InstallSnapshot(Result<InstallSnapshotResponse<BrokerId>, RaftError<BrokerId, InstallSnapshotError>>),
+    Append(Result<AppendEntriesResponse<MemberId>, RaftError<MemberId>>),
+    Vote(Result<VoteResponse<MemberId>, RaftError<MemberId>>),
+    InstallSnapshot(Result<InstallSnapshotResponse<MemberId>, RaftError<MemberId, InstallSnapshotError>>),
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -107,9 +107,9 @@ pub struct Peer {
 impl RaftNetworkFactory<QuorumTypes> for Network {
     type Network = Peer;
 
-    async fn new_client(&mut self, target: BrokerId, node: &BasicNode) -> Peer {
+    async fn new_client(&mut self, target: MemberId, node: &BasicNode) -> Peer {
         Peer {
-            member: target,
+            member: target.0,
             address: node.addr.clone(),
             transport: self.transport.clone(),
             clock: self.clock.clone(),
@@ -118,7 +118,7 @@ impl RaftNetworkFactory<QuorumTypes> for Network {
     }
 }
 
-type CallError<E> = RPCError<BrokerId, BasicNode, E>;
+type CallError<E> = RPCError<MemberId, BasicNode, E>;
 
 impl Peer {
     async fn call<E: std::error::Error>(&self, request: QuorumRequest) -> Result<QuorumResponse, CallError<E>> {
@@ -131,7 +131,7 @@ impl Peer {
     }
 
     fn remote<T, E: std::error::Error>(&self, result: Result<T, E>) -> Result<T, CallError<E>> {
-        result.map_err(|error| RPCError::RemoteError(RemoteError::new(self.member, error)))
+        result.map_err(|error| RPCError::RemoteError(RemoteError::new(MemberId(self.member), error)))
     }
 
     fn wrong<E: std::error::Error>(&self, expected: &'static str, got: &QuorumResponse) -> CallError<E> {
@@ -145,7 +145,7 @@ impl RaftNetwork<QuorumTypes> for Peer {
         &mut self,
         rpc: AppendEntriesRequest<QuorumTypes>,
         _: RPCOption,
-    ) -> Result<AppendEntriesResponse<BrokerId>, CallError<RaftError<BrokerId>>> {
+    ) -> Result<AppendEntriesResponse<MemberId>, CallError<RaftError<MemberId>>> {
         match self.call(QuorumRequest::Append(rpc)).await? {
             QuorumResponse::Append(result) => self.remote(result),
             other => Err(self.wrong("Append", &other)),
@@ -156,7 +156,7 @@ impl RaftNetwork<QuorumTypes> for Peer {
         &mut self,
         rpc: InstallSnapshotRequest<QuorumTypes>,
         _: RPCOption,
-    ) -> Result<InstallSnapshotResponse<BrokerId>, CallError<RaftError<BrokerId, InstallSnapshotError>>> {
+    ) -> Result<InstallSnapshotResponse<MemberId>, CallError<RaftError<MemberId, InstallSnapshotError>>> {
         match self.call(QuorumRequest::InstallSnapshot(rpc)).await? {
             QuorumResponse::InstallSnapshot(result) => self.remote(result),
             other => Err(self.wrong("InstallSnapshot", &other)),
@@ -165,9 +165,9 @@ impl RaftNetwork<QuorumTypes> for Peer {
 
     async fn vote(
         &mut self,
-        rpc: VoteRequest<BrokerId>,
+        rpc: VoteRequest<MemberId>,
         _: RPCOption,
-    ) -> Result<VoteResponse<BrokerId>, CallError<RaftError<BrokerId>>> {
+    ) -> Result<VoteResponse<MemberId>, CallError<RaftError<MemberId>>> {
         match self.call(QuorumRequest::Vote(rpc)).await? {
             QuorumResponse::Vote(result) => self.remote(result),
             other => Err(self.wrong("Vote", &other)),
