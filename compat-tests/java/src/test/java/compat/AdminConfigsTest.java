@@ -78,7 +78,7 @@ class AdminConfigsTest {
                 .map(synonym -> synonym.name() + "=" + synonym.value() + " " + synonym.source()).toList();
         assertEquals(
                 List.of("max.message.bytes=54321 DYNAMIC_TOPIC_CONFIG", "message.max.bytes=1048588 DEFAULT_CONFIG"), synonyms);
-        assertTrue(config.get("retention.ms").documentation().length() > 40);
+        assertFalse(config.get("retention.ms").documentation().isBlank());
         assertNull(describe(topic(topic)).get("retention.ms").documentation());
     }
 
