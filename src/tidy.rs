@@ -1,4 +1,4 @@
-//! The house rules, as a test: who may import whom, how long files may be, what may not be called. Reads the sources as text.
+//! The house rules, as a test: who may import whom, how long files may be, what may not be called, and what the README repeats. Reads the sources as text.
 //!
 //! A rule's exceptions stand beside it, each with its reason; an exception that is no longer needed fails, too.
 
@@ -377,4 +377,19 @@ fn the_scanner_sees_what_it_should() {
     );
     let found = imports("use crate::config::Settings; use crate::{log::A, store}; crate::types::X");
     assert_eq!(found, BTreeSet::from(["config", "log", "store", "types"].map(String::from)));
+}
+
+#[test]
+fn the_readme_has_the_table_of_apis() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let rows = crate::api::table::APIS.iter().map(|row| {
+        let versions = match (row.min_version, row.max_version) {
+            (lowest, highest) if lowest == highest => lowest.to_string(),
+            (lowest, highest) => format!("{lowest}-{highest}"),
+        };
+        format!("| {} | {:?} | {versions} |\n", row.key as i16, row.key)
+    });
+    let table = format!("| key | API | versions |\n|---|---|---|\n{}", rows.collect::<String>());
+    let told = readme.split_once("<!-- apis: begin -->\n").and_then(|(_, rest)| rest.split_once("<!-- apis: end -->"));
+    assert!(told.is_some_and(|(told, _)| told == table), "put this between README.md's markers of apis:\n{table}");
 }
