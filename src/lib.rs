@@ -5,6 +5,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod coordinator;
+pub mod embedded;
 pub mod log;
 pub mod metrics;
 pub mod net;
@@ -18,3 +19,5 @@ pub mod types;
 
 #[cfg(test)]
 mod tidy;
+
+pub use embedded::EmbeddedBroker;

@@ -32,7 +32,7 @@ use crate::cluster::{
     Cluster, ClusterError, ClusterOptions, ConfigResource, Delta, MetadataImage, QuorumTiming, Subscription,
 };
 use crate::config::listener::Listener;
-use crate::config::{BrokerConfig, TopicConfig};
+use crate::config::{BrokerConfig, ConfigError, TopicConfig};
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::replica_log::ReplicaLog;
@@ -66,6 +66,8 @@ const MAX_WORKER_THREADS: usize = 16;
 pub enum NodeError {
     #[error("cannot use {path}: {source}")]
     Directory { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error(transparent)]
     Meta(#[from] MetaError),
     #[error(transparent)]
@@ -168,7 +170,10 @@ impl Node {
         let clock: SharedClock = Arc::new(SystemClock);
         let metrics = Registry::new();
 
-        let stores = tokio::task::block_in_place(|| open_stores(&config))?;
+        let opening = Arc::clone(&config);
+        let stores = tokio::task::spawn_blocking(move || open_stores(&opening)).await.map_err(|error| {
+            NodeError::Io { what: "opening the log directories", source: io::Error::other(error) }
+        })??;
         let cluster = open_cluster(&config, &meta.cluster_id, Arc::clone(&clock)).await?;
         let current = Arc::new(ArcSwap::new(Arc::clone(&config)));
         let replicas = Arc::new(ReplicaManager::open(ReplicaOptions {

@@ -52,7 +52,16 @@ fn fixture() -> Fixture {
 /// Waits until everything submitted is applied and told.
 fn settle(store: &dyn RecordStore) {
     let (tell, told) = std::sync::mpsc::channel();
-    store.submit(Write::Barrier, Durability::Written, Box::new(move |_| drop(tell.send(())))).expect("barrier");
+    store
+        .submit(
+            Write::Barrier,
+            Durability::Written,
+            Box::new(move |_| {
+                // The receiver is below, and waits.
+                let _ = tell.send(());
+            }),
+        )
+        .expect("barrier");
     told.recv().expect("applied");
 }
 
