@@ -25,12 +25,13 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use openraft::error::{InitializeError, RaftError};
 use openraft::{BasicNode, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use decide::{ApiError, Decision};
 pub use delta::Delta;
@@ -39,7 +40,7 @@ pub use publish::{Publication, Subscription};
 pub use record::{ConfigResource, NO_LEADER, PartitionState, ResourceKind};
 pub use status::{QuorumStatus, ReplicaStatus};
 
-use crate::store::quorum::QuorumStorage;
+use crate::store::quorum::{LentStore, QuorumStorage};
 use crate::types::BrokerId;
 use crate::types::time::SharedClock;
 use propose::{Proposal, Proposer, proposal};
@@ -52,6 +53,9 @@ use record::Record;
 
 /// How long a quorum of one may take to lead itself.
 const SINGLE_LEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the last tasks may take to let go of the store when the handle is closed.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A log entry is sent to members that are at most this many entries behind; others get the snapshot.
 const ENTRIES_KEPT_BEHIND_SNAPSHOT: u64 = 1024;
@@ -114,6 +118,8 @@ pub struct Cluster {
     node_id: BrokerId,
     raft: Raft,
     publisher: Arc<Publisher>,
+    /// Closed once Raft's last task has let go of the store.
+    store_closed: watch::Receiver<()>,
     proposals: Mutex<Option<mpsc::UnboundedSender<Proposal>>>,
     clock: SharedClock,
     last_contacts: LastContacts,
@@ -130,42 +136,44 @@ impl Cluster {
         let start = |error: &dyn std::fmt::Display| ClusterError::Start(error.to_string());
         let publisher = Publisher::new();
         let last_contacts = LastContacts::default();
-        let machine = StateMachine::open(options.store.clone(), publisher.clone()).map_err(|error| start(&error))?;
-        let log = LogStore::open(options.store.clone()).map_err(|error| start(&error))?;
-        let network = Network {
-            transport: options.transport.clone(),
-            clock: options.clock.clone(),
-            last_contacts: last_contacts.clone(),
-        };
-        let config = config(&options).map_err(|error| start(&error))?;
-        let raft =
-            Raft::new(MemberId(options.node_id), config, network, log, machine).await.map_err(|error| start(&error))?;
+        let ClusterOptions { node_id, cluster_id, features, voters, transport, store, clock, timing } = options;
+        let (store, store_closed) = LentStore::new(store);
+        let machine = StateMachine::open(store.clone(), publisher.clone()).map_err(|error| start(&error))?;
+        let log = LogStore::open(store).map_err(|error| start(&error))?;
+        let network = Network { transport, clock: clock.clone(), last_contacts: last_contacts.clone() };
+        let config = config(&cluster_id, timing).map_err(|error| start(&error))?;
+        let raft = Raft::new(MemberId(node_id), config, network, log, machine).await.map_err(|error| start(&error))?;
         if !raft.is_initialized().await.map_err(|error| start(&error))? {
             let voters: BTreeMap<MemberId, BasicNode> =
-                options.voters.iter().map(|(id, address)| (MemberId(*id), BasicNode::new(address))).collect();
-            raft.initialize(voters).await.map_err(|error| start(&error))?;
+                voters.into_iter().map(|(id, address)| (MemberId(id), BasicNode::new(address))).collect();
+            match raft.initialize(voters).await {
+                // Another member was first and its log has come here already.
+                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+                Err(error) => return Err(start(&error)),
+            }
         }
         let (proposals, queue) = mpsc::unbounded_channel();
         let proposer = Proposer {
-            member: MemberId(options.node_id),
+            member: MemberId(node_id),
             raft: raft.clone(),
             publisher: publisher.clone(),
-            bootstrap: bootstrap(&options),
+            bootstrap: bootstrap(&cluster_id, features),
             caught_up_in: None,
         };
         tokio::spawn(proposer.run(queue));
         let cluster = Arc::new(Self {
-            node_id: options.node_id,
+            node_id,
             raft,
             publisher,
+            store_closed,
             proposals: Mutex::new(Some(proposals)),
-            clock: options.clock.clone(),
+            clock,
             last_contacts,
             producer_ids: producer_ids::ProducerIds::default(),
         });
         if let (true, leads) = cluster.only_voter().await? {
             cluster.lead_alone(leads).await?;
-            cluster.check_cluster_id(&options.cluster_id)?;
+            cluster.check_cluster_id(&cluster_id)?;
         }
         Ok(cluster)
     }
@@ -281,19 +289,24 @@ impl Cluster {
         self.raft.trigger().snapshot().await.map_err(|error| ClusterError::Internal(error.to_string()))
     }
 
-    /// Ends this node's part in the quorum. What was acknowledged is on disk; proposals on their way get [`ClusterError::Closed`]. Idempotent.
+    /// Ends this node's part in the quorum and lets go of its store. What was acknowledged is on disk; proposals on their way get an error. Idempotent.
     pub async fn close(&self) {
         self.proposals.lock().take();
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "the metadata quorum did not stop cleanly");
         }
+        // Nothing is ever sent: this ends with the sender.
+        let mut closed = self.store_closed.clone();
+        if tokio::time::timeout(RELEASE_TIMEOUT, closed.changed()).await.is_err() {
+            tracing::warn!("the metadata quorum's store is still in use");
+        }
     }
 }
 
-fn config(options: &ClusterOptions) -> Result<Arc<openraft::Config>, openraft::ConfigError> {
-    let QuorumTiming { heartbeat_ms, election_timeout_ms, snapshot_entries } = options.timing;
+fn config(cluster_id: &str, timing: QuorumTiming) -> Result<Arc<openraft::Config>, openraft::ConfigError> {
+    let QuorumTiming { heartbeat_ms, election_timeout_ms, snapshot_entries } = timing;
     let config = openraft::Config {
-        cluster_name: options.cluster_id.to_string(),
+        cluster_name: cluster_id.to_owned(),
         heartbeat_interval: heartbeat_ms,
         election_timeout_min: election_timeout_ms,
         election_timeout_max: election_timeout_ms.saturating_mul(2),
@@ -306,9 +319,9 @@ fn config(options: &ClusterOptions) -> Result<Arc<openraft::Config>, openraft::C
     config.validate().map(Arc::new)
 }
 
-fn bootstrap(options: &ClusterOptions) -> Vec<Record> {
-    let created = Record::ClusterCreated { cluster_id: options.cluster_id.clone() };
-    let features =
-        options.features.iter().map(|(name, level)| Record::FeatureLevelChanged { name: name.clone(), level: *level });
-    std::iter::once(created).chain(features).collect()
+/// A new cluster's first records.
+fn bootstrap(cluster_id: &Arc<str>, features: BTreeMap<Arc<str>, i16>) -> Vec<Record> {
+    let created = Record::ClusterCreated { cluster_id: cluster_id.clone() };
+    let levels = features.into_iter().map(|(name, level)| Record::FeatureLevelChanged { name, level });
+    std::iter::once(created).chain(levels).collect()
 }

@@ -13,7 +13,9 @@ use parking_lot::Mutex;
 use rocksdb::{DB, DBRecoveryMode, Direction, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::watch;
 
 use super::Durability;
 
@@ -92,6 +94,43 @@ pub trait QuorumStorage: Send + Sync + 'static {
     fn slot(&self, slot: QuorumSlot) -> Result<Option<Vec<u8>>, QuorumStoreError>;
 
     fn snapshot(&self) -> Result<Option<StoredSnapshot>, QuorumStoreError>;
+}
+
+/// A store in the hands of tasks that end on their own: whoever lent it sees when the last of them is through and the store is closed.
+pub struct LentStore {
+    // Dropped in this order: the store is closed before anybody hears of it.
+    store: Arc<dyn QuorumStorage>,
+    _closed: watch::Sender<()>,
+}
+
+impl LentStore {
+    /// The store, and a receiver whose sender is gone once it is closed.
+    pub fn new(store: Arc<dyn QuorumStorage>) -> (Arc<Self>, watch::Receiver<()>) {
+        let (sender, receiver) = watch::channel(());
+        (Arc::new(Self { store, _closed: sender }), receiver)
+    }
+}
+
+impl QuorumStorage for LentStore {
+    fn write(&self, writes: Vec<QuorumWrite>, durability: Durability) -> Result<(), QuorumStoreError> {
+        self.store.write(writes, durability)
+    }
+
+    fn entries(&self, from: u64, end: u64) -> Result<Vec<(u64, Vec<u8>)>, QuorumStoreError> {
+        self.store.entries(from, end)
+    }
+
+    fn last_entry(&self) -> Result<Option<(u64, Vec<u8>)>, QuorumStoreError> {
+        self.store.last_entry()
+    }
+
+    fn slot(&self, slot: QuorumSlot) -> Result<Option<Vec<u8>>, QuorumStoreError> {
+        self.store.slot(slot)
+    }
+
+    fn snapshot(&self) -> Result<Option<StoredSnapshot>, QuorumStoreError> {
+        self.store.snapshot()
+    }
 }
 
 /// On disk, in a RocksDB of its own whose log is synced.

@@ -9,6 +9,8 @@ pub mod elections;
 pub mod features;
 pub mod partitions;
 pub mod producer_ids;
+#[cfg(test)]
+mod tests;
 pub mod topics;
 
 use kafka_protocol::error::ResponseError;
