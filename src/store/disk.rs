@@ -186,7 +186,7 @@ impl DiskStore {
         let files = index.files().map_err(refused)?;
         let next_local_id = position.map_or(1, |position| position.next_local_id);
         let mut applier = Applier::new(index.clone(), table.clone(), files, next_local_id).map_err(refused)?;
-        let recovery = Recovery { disk: &*disk, store_id, applier: &mut applier, clean: opened_clean, index_is_new };
+        let recovery = Recovery::new(&*disk, store_id, &mut applier, opened_clean, index_is_new);
         let recovered = recovery.run(position).map_err(refused)?;
         let next_local_id = applier.next_local_id();
         let reader = Reader::new(disk.clone(), index.clone(), table.clone());

@@ -5,6 +5,7 @@
 //! Every step can be repeated: a crash within recovery leaves the same to recover.
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -37,13 +38,15 @@ pub(super) struct Recovered {
 }
 
 pub(super) struct Recovery<'a> {
-    pub disk: &'a dyn Disk,
-    pub store_id: Uuid,
-    pub applier: &'a mut Applier,
+    disk: &'a dyn Disk,
+    store_id: Uuid,
+    applier: &'a mut Applier,
     /// Whether the last stop was a clean one.
-    pub clean: bool,
+    clean: bool,
     /// Whether the index was not there before.
-    pub index_is_new: bool,
+    index_is_new: bool,
+    /// Files that were synced and dropped from the cache already.
+    settled: Mutex<BTreeSet<u64>>,
 }
 
 /// A record file being walked.
@@ -76,7 +79,17 @@ fn failed(file_id: u64, error: &io::Error) -> StoreError {
     StoreError::Io { file: file_name(file_id), what: error.to_string() }
 }
 
-impl Recovery<'_> {
+impl<'a> Recovery<'a> {
+    pub(super) fn new(
+        disk: &'a dyn Disk,
+        store_id: Uuid,
+        applier: &'a mut Applier,
+        clean: bool,
+        index_is_new: bool,
+    ) -> Self {
+        Recovery { disk, store_id, applier, clean, index_is_new, settled: Mutex::default() }
+    }
+
     pub(super) fn run(mut self, indexed: Option<Position>) -> Result<Recovered, StoreError> {
         let names = self.disk.list().map_err(|error| failed(0, &error))?;
         let mut file_ids: BTreeSet<u64> = names.iter().filter_map(|name| file_id_of(name)).collect();
@@ -136,7 +149,7 @@ impl Recovery<'_> {
     /// served that a failed sync of the last process has lost.
     fn open(&self, file_id: u64) -> Result<Walked, StoreError> {
         let file = self.disk.open(&file_name(file_id)).map_err(|error| failed(file_id, &error))?;
-        if !self.clean {
+        if !self.clean && self.settled.lock().insert(file_id) {
             file.sync().map_err(|error| failed(file_id, &error))?;
             file.drop_cache();
         }
