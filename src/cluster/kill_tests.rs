@@ -12,7 +12,8 @@ use super::*;
 use crate::store::quorum::DiskQuorumStore;
 
 const FOLDER: &str = "OTTLA_KILL_TEST_FOLDER";
-const CHILD: &str = "cluster::kill_tests::child_that_makes_topics_until_it_is_killed";
+/// The test itself, run again in a process of its own that can be killed: with [`FOLDER`] set it is the child.
+const CHILD: &str = "cluster::kill_tests::nothing_acknowledged_is_lost_to_a_kill";
 const ROUNDS: u64 = 12;
 
 async fn open(folder: &std::path::Path) -> Arc<Cluster> {
@@ -22,12 +23,8 @@ async fn open(folder: &std::path::Path) -> Arc<Cluster> {
     Cluster::open(ClusterOptions { timing, ..options(1, store) }).await.unwrap()
 }
 
-/// Not a test of its own: the parent below runs it in a process that it can kill.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the child of nothing_acknowledged_is_lost_to_a_kill"]
-async fn child_that_makes_topics_until_it_is_killed() {
-    let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let cluster = open(folder.as_ref()).await;
+async fn make_topics_until_killed(folder: &std::path::Path) {
+    let cluster = open(folder).await;
     let state = broker(1);
     let epoch = cluster.propose(move |image| brokers::register_local(image, &state)).await.unwrap().unwrap();
     for number in 0.. {
@@ -51,7 +48,7 @@ async fn child_that_makes_topics_until_it_is_killed() {
 /// Runs the child until it has acknowledged about `enough` topics, kills it, and returns all that it acknowledged.
 fn run_and_kill(folder: &std::path::Path, enough: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", CHILD, "--ignored", "--nocapture"])
+        .args(["--exact", CHILD, "--nocapture"])
         .env(FOLDER, folder)
         .stdout(Stdio::piped())
         .spawn()
@@ -80,6 +77,9 @@ fn run_and_kill(folder: &std::path::Path, enough: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_to_a_kill() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return make_topics_until_killed(folder.as_ref()).await;
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeSet::new();
     let mut last_offset = NO_OFFSET;
