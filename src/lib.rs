@@ -32,6 +32,7 @@
 //!
 //! | room | what happens in it |
 //! |---|---|
+//! | [`embedded`] | a whole broker for a program's own tests |
 //! | [`node`] | a broker starts and stops; whoever must hear of something is told who to listen to |
 //! | [`cli`], [`net`] | the command line · the sockets |
 //! | [`api`] | what each request means, one file for each API; `api::table` is the list of them |
@@ -42,7 +43,7 @@
 //! | [`config`], [`metrics`] | every configuration key, every metric: tables that all else follows from |
 //! | [`types`] | ids, limits, the clock |
 //!
-//! To run a broker inside a program, see [`node::Node`]. `ARCHITECTURE.md` tells the rest: why things are as they are, and where to add what.
+//! To run a broker inside a program's tests, see [`EmbeddedBroker`]. `ARCHITECTURE.md` tells the rest: why things are as they are, and where to add what.
 
 pub mod api;
 pub mod cli;
