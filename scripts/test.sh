@@ -110,7 +110,7 @@ part_suite() {
     timeout --kill-after=30 "$SUITE_TIMEOUT" "$@" 2>&1 | tee "$LOGS/$part"
     status=${PIPESTATUS[0]}
     # Each client's own line, "N passed, N failed" at the end of it.
-    read -r passed failed < <(sed -nE 's/^([^ ]+ [^ ]+: )?([0-9]+) passed, ([0-9]+) failed.*/\2 \3/p' "$LOGS/$part" |
+    read -r passed failed < <(sed 's/\x1b\[[0-9;]*m//g' "$LOGS/$part" | sed -nE 's/^(.*: )?([0-9]+) passed, ([0-9]+) failed.*/\2 \3/p' |
         awk '{passed += $1; failed += $2} END {print passed + 0, failed + 0}')
     [ "$status" -eq 124 ] && echo "$part took longer than $SUITE_TIMEOUT s"
     if [ "$status" -eq 0 ] && [ "$passed" -eq 0 ] && [ "$part" = oracle ]; then passed=1; fi

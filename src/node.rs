@@ -56,6 +56,9 @@ use pages::NodePages;
 /// How long requests in flight may take when the node stops.
 const DRAIN_BOUND: Duration = Duration::from_millis(300);
 
+/// Pause after the metadata could not be followed (no disk space for new partitions, say).
+const FOLLOW_RETRY: Duration = Duration::from_millis(500);
+
 /// How often metric samples are gathered.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -82,6 +85,10 @@ pub enum NodeError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Replicas(#[from] ReplicaError),
+    #[error(
+        "{0}, but this version of ottla runs a cluster of one node: process.roles=broker,controller and no other voters"
+    )]
+    Clustered(String),
     #[error("this broker cannot register: {0}")]
     Registration(String),
     #[error("metrics.address {address} cannot be listened on: {source}; set another, or an empty one for none")]
@@ -149,12 +156,29 @@ impl Signals {
     }
 }
 
+/// Tasks that end with the node, however it ends.
+#[derive(Default)]
+struct Tasks {
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Tasks {
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handles.push(tokio::spawn(task));
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.handles.iter().for_each(JoinHandle::abort);
+    }
+}
+
 /// A running node. Dropping it leaves everything as a kill would; [`Node::stop`] ends it in order.
 pub struct Node {
     broker: Arc<Broker>,
     server: RunningServer,
-    follower: JoinHandle<()>,
-    upkeep: JoinHandle<()>,
+    tasks: Tasks,
     http: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     serving: Arc<AtomicBool>,
 }
@@ -162,6 +186,7 @@ pub struct Node {
 impl Node {
     /// Starts everything; when this returns, clients are served.
     pub async fn start(config: Arc<BrokerConfig>) -> Result<Self, NodeError> {
+        check_roles(&config)?;
         let directories = directories(&config)?;
         let meta = meta_properties::settle(&directories, config.node_id, config.cluster_id())?;
         let server = Server::bind(&endpoints(&config.listeners.broker), NetSettings::of(&config))?;
@@ -198,7 +223,8 @@ impl Node {
         }));
         follow(&broker, &image, &Delta::between(&MetadataImage::default(), &image)).await?;
         subscription.acknowledge(image.offset());
-        let follower = tokio::spawn(follow_all(Arc::clone(&broker), subscription));
+        let mut tasks = Tasks::default();
+        tasks.spawn(follow_all(Arc::clone(&broker), subscription));
         register(&broker, &meta.cluster_id).await?;
 
         let memory_bytes = usize::try_from(config.request_memory_bytes()).unwrap_or(usize::MAX);
@@ -209,8 +235,8 @@ impl Node {
         pages::register(&broker);
         let serving = Arc::new(AtomicBool::new(true));
         let http = http(&broker, &serving).await?;
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&broker)));
-        Ok(Self { broker, server, follower, upkeep, http, serving })
+        tasks.spawn(upkeep(Arc::clone(&broker)));
+        Ok(Self { broker, server, tasks, http, serving })
     }
 
     /// Where each listener listens, by name.
@@ -220,12 +246,11 @@ impl Node {
 
     /// Answers what is in flight, makes everything durable, and ends.
     pub async fn stop(self) {
-        let Self { broker, server, follower, upkeep, http, serving } = self;
+        let Self { broker, server, tasks, http, serving } = self;
         serving.store(false, Ordering::Release);
-        upkeep.abort();
         server.stop(DRAIN_BOUND).await;
         broker.groups.shutdown();
-        follower.abort();
+        drop(tasks);
         for store in broker.replicas.stores() {
             if let Err(error) = store.close().await {
                 error!(log_dir = %store.path().display(), %error, "the store did not close cleanly; the next start recovers it");
@@ -272,6 +297,18 @@ async fn upkeep(broker: Arc<Broker>) {
             }
         }
     }
+}
+
+/// A node is its whole cluster for now; one that is told to be part of a larger one must not start as a cluster of its own.
+fn check_roles(config: &BrokerConfig) -> Result<(), NodeError> {
+    if config.voters.len() > 1 {
+        let voters = config.voters.len();
+        return Err(NodeError::Clustered(format!("controller.quorum.voters names {voters} nodes")));
+    }
+    if !config.is_broker() || !config.is_controller() {
+        return Err(NodeError::Clustered("process.roles does not name both broker and controller".to_owned()));
+    }
+    Ok(())
 }
 
 fn directories(config: &BrokerConfig) -> Result<Vec<PathBuf>, NodeError> {
@@ -385,8 +422,10 @@ fn follow_group_partitions(broker: &Broker, image: &MetadataImage, delta: &Delta
 async fn follow_all(broker: Arc<Broker>, mut subscription: Subscription) {
     loop {
         let publication = subscription.next().await;
-        if let Err(error) = follow(&broker, &publication.image, &publication.delta).await {
-            error!(%error, "cannot follow the metadata");
+        // Nothing later is looked at before this has taken effect, and whoever waits for it (CreateTopics) is not told that it has.
+        while let Err(error) = follow(&broker, &publication.image, &publication.delta).await {
+            error!(%error, "cannot follow the metadata; trying again");
+            tokio::time::sleep(FOLLOW_RETRY).await;
         }
         subscription.acknowledge(publication.image.offset());
     }
@@ -415,7 +454,7 @@ async fn register(broker: &Arc<Broker>, cluster_id: &str) -> Result<(), NodeErro
         incarnation_id: Uuid::new_v4(),
         endpoints: endpoints.collect(),
         rack: config.rack.as_deref().map(Arc::from),
-        features: features::SUPPORTED.iter().map(|(name, low, high)| (Arc::from(*name), (*low, *high))).collect(),
+        features: features::supported(),
         fenced: false,
         in_controlled_shutdown: false,
         log_dirs: Vec::new(),

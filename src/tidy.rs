@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the top down. A room may import those below its own line; rooms of one line never see each other.
 const LAYERS: &[&[&str]] = &[
+    // Tests only: it may look at everything.
     &["sim"],
     &["embedded"],
     &["node"],

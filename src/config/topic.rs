@@ -69,7 +69,7 @@ static TABLE: &[ConfigKey] = keys! {
     "retention.bytes", Long, Is("-1"), Any, Medium, ClusterWide, Missing:
         "Bytes of a partition above which its oldest segments are deleted; -1 for no limit.";
     "retention.ms", Long, Is("604800000"), AtLeast(-1.0), Medium, ClusterWide, Missing:
-        "How long records are kept; -1 for ever.";
+        "How long records are kept before they may be deleted; -1 for ever.";
     "segment.bytes", Int, Is("1073741824"), AtLeast(1_048_576.0), Medium, ClusterWide, Works:
         "Size at which a partition starts a new segment.";
     "segment.index.bytes", Int, Is("10485760"), AtLeast(4.0), Medium, ClusterWide, Moot:

@@ -8,6 +8,7 @@
 //! at once (a completed join phase). Never reads or writes files: the log is a [`log::CoordinatorLog`] that a lower room implements.
 
 pub mod group;
+pub mod internal_topic;
 pub mod log;
 #[cfg(test)]
 pub mod memory_log;

@@ -4,10 +4,10 @@ use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::TopicName;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 
+use super::internal_topic;
 use super::log::{AppendError, BoxFuture, CoordinatorLog, LoadChunk, LoadError, TopicUnavailable};
 use crate::cluster::config_rules::TableRules;
 use crate::cluster::decide::topics::{self, TopicCreation, TopicDefaults};
@@ -132,25 +132,9 @@ fn create_topic(image: &MetadataImage, config: Arc<BrokerConfig>, voters: usize)
     if image.topic(GROUP_METADATA_TOPIC).is_some() {
         return Decision::unchanged(Ok(()));
     }
-    // A node that is its whole cluster can never have more replicas; refusing, as Kafka does, would leave groups without a coordinator for good.
-    let most = image.brokers().filter(|broker| broker.is_active()).count().max(voters).max(1);
-    let most = i16::try_from(most).unwrap_or(i16::MAX);
-    let replication_factor = config.offsets_topic_replication_factor.min(most);
-    let setting = |name: &'static str, value: String| {
-        CreatableTopicConfig::default()
-            .with_name(StrBytes::from_static_str(name))
-            .with_value(Some(StrBytes::from_string(value)))
-    };
-    let topic = CreatableTopic::default()
-        .with_name(TopicName(StrBytes::from_static_str(GROUP_METADATA_TOPIC)))
-        .with_num_partitions(config.offsets_topic_num_partitions)
-        .with_replication_factor(replication_factor)
-        .with_configs(vec![
-            setting("cleanup.policy", "compact".to_owned()),
-            setting("segment.bytes", config.offsets_topic_segment_bytes.to_string()),
-            setting("compression.type", "producer".to_owned()),
-        ]);
-    let defaults = TopicDefaults { partitions: config.num_partitions, replication_factor };
+    let name = TopicName(StrBytes::from_static_str(GROUP_METADATA_TOPIC));
+    let topic = internal_topic::creatable(&config, name, internal_topic::most_replicas(image, voters));
+    let defaults = TopicDefaults { partitions: config.num_partitions, replication_factor: 1 };
     let rules = TableRules { config };
     let how = TopicCreation { defaults, rules: &rules, random: &mut SystemRandomness, validate_only: false };
     match topics::create(image, std::slice::from_ref(&topic), how) {

@@ -108,9 +108,9 @@ pub struct RunningServer {
 
 impl RunningServer {
     /// Stops accepting and beginning requests, lets those in flight be answered for at most `bound`, then closes every connection.
-    pub async fn stop(self, bound: Duration) {
+    pub async fn stop(mut self, bound: Duration) {
         self.phase.send_replace(Phase::Draining);
-        let mut tasks = self.tasks;
+        let mut tasks = std::mem::take(&mut self.tasks);
         let drained = tokio::time::timeout(bound, async {
             for task in &mut tasks {
                 // A task that was cancelled or panicked has ended too.
@@ -124,6 +124,12 @@ impl RunningServer {
                 let _ = task.await;
             }
         }
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        self.phase.send_replace(Phase::Ended);
     }
 }
 

@@ -23,10 +23,8 @@ impl Pages for NodePages {
     fn health(&self) -> Condition {
         let reasons = self.broker.replicas.stores().iter().filter_map(|store| match store.health() {
             Health::Writable => None,
-            Health::LowSpace { free_bytes, needed_bytes } => Some(format!(
-                "log directory {} has {free_bytes} bytes free and takes no records below {needed_bytes}",
-                store.path().display()
-            )),
+            // A restart would not make space: that belongs to readiness.
+            Health::LowSpace { .. } => None,
             Health::ReadOnly { reason } => {
                 Some(format!("log directory {} is read-only since a write failed: {reason}", store.path().display()))
             }
@@ -36,6 +34,14 @@ impl Pages for NodePages {
 
     fn readiness(&self) -> Condition {
         let mut condition = self.health();
+        for store in self.broker.replicas.stores() {
+            if let Health::LowSpace { free_bytes, needed_bytes } = store.health() {
+                let path = store.path().display();
+                condition.reasons.push(format!(
+                    "log directory {path} has {free_bytes} bytes free and takes no records below {needed_bytes}"
+                ));
+            }
+        }
         if !self.serving.load(Ordering::Acquire) {
             condition.reasons.push("the node is stopping".to_owned());
         }
@@ -69,7 +75,6 @@ fn collect(broker: &Broker, scrape: &mut Scrape) {
     collect_cluster(broker, scrape);
     let writable = broker.replicas.stores().iter().all(|store| store.health() == Health::Writable);
     scrape.set(&table::STORE_WRITABLE, &[], f64::from(u8::from(writable)));
-    scrape.set(&table::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
 }
 
 fn collect_log(partition: &Partition, scrape: &mut Scrape) {

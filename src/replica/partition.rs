@@ -94,7 +94,7 @@ pub struct Partition {
     signals: Arc<Signals>,
     leadership: RwLock<Leadership>,
     config: ArcSwap<TopicConfig>,
-    /// A partition with one replica has an acks=all write synced before the answer (`ottla.sync` relaxes it).
+    /// A partition with one replica has an acks=all write synced before the answer (`ottla.sync.single.replica` relaxes it).
     sync_sole_replica: bool,
     metrics: Arc<TopicMetrics>,
     /// Deleted, or moved to other brokers.
@@ -245,8 +245,8 @@ impl Partition {
             flush_messages: config.flush_messages,
         })?;
         let wait = match acks {
-            Acks::None => OffsetWait::Passed,
-            Acks::Leader => self.signals.written.wait_for(appended.last_offset + 1),
+            // Nobody is told of an acks=0 write, but its request counts as in work, and is paid for, until it is written.
+            Acks::None | Acks::Leader => self.signals.written.wait_for(appended.last_offset + 1),
             Acks::All => self.signals.committed.wait_for(appended.last_offset + 1),
         };
         Ok((appended, wait))

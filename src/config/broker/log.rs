@@ -81,7 +81,7 @@ pub(super) const LOG: &[ConfigKey] = keys! {
     "log.retention.minutes", Int, Null, Any, High, ReadOnly, Missing:
         "How many minutes records are kept. Without it, log.retention.hours.";
     "log.retention.ms", Long, Null, Any, High, ClusterWide, Missing:
-        "How long records are kept; -1 for ever. Without it, log.retention.minutes.";
+        "How long records are kept before they may be deleted; -1 for ever. Without it, log.retention.minutes.";
     "log.roll.hours", Int, Is("168"), AtLeast(1.0), High, ReadOnly, Works:
         "Age in hours at which a partition starts a new segment.";
     "log.roll.jitter.hours", Int, Is("0"), AtLeast(0.0), High, ReadOnly, Works:
