@@ -8,7 +8,7 @@ topic, group, session_timeout_ms = sys.argv[1:]
 with kp.consumer(topic, group_id=group, session_timeout_ms=int(session_timeout_ms)) as c:
     told = None
     while True:
-        c.poll(timeout_ms=100)
+        c.poll(timeout_ms=kp.POLL_MS)
         if c.assignment() != told:
             told = c.assignment()
             print(len(told), flush=True)

@@ -8,6 +8,10 @@ from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, Ka
 import common
 
 
+# A poll() of kafka-python 3.0.12 that ends while it waits for a SyncGroup's answer loses the assignment for good (the answer comes, nothing is set); so polls are long.
+POLL_MS = 2000
+
+
 def producer(**settings):
     settings = {"bootstrap_servers": common.BOOTSTRAP, **settings}
     return contextlib.closing(KafkaProducer(**settings))
@@ -45,7 +49,7 @@ def read(source, count):
     records = []
 
     def enough():
-        for batch in source.poll(timeout_ms=200).values():
+        for batch in source.poll(timeout_ms=POLL_MS).values():
             records.extend(batch)
         return len(records) >= count
 
@@ -73,7 +77,7 @@ class Member(common.Member):
         self.consumer.subscribe([self.topic], listener=Listener(self))
 
     def poll_once(self):
-        for batch in self.consumer.poll(timeout_ms=100).values():
+        for batch in self.consumer.poll(timeout_ms=POLL_MS).values():
             self.records.extend((r.partition, r.offset, r.value) for r in batch)
 
     def close(self):

@@ -160,7 +160,7 @@ def test_automatic_commits(topic, group):
     tp = TopicPartition(topic, 0)
     with kp.consumer(topic, group_id=group, enable_auto_commit=True, auto_commit_interval_ms=100) as c:
         assert len(kp.read(c, 50)) == 50
-        common.wait_until(lambda: c.poll(timeout_ms=100) == {} and c.committed(tp) == 50, "the interval's commit")
+        common.wait_until(lambda: c.poll(timeout_ms=kp.POLL_MS) == {} and c.committed(tp) == 50, "the interval's commit")
     kp.send_all(topic, 5)
     with kp.consumer(topic, group_id=group) as c:
         assert [r.offset for r in kp.read(c, 5)] == list(range(50, 55))
