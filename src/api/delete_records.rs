@@ -30,7 +30,9 @@ pub async fn handle(
                 Err(error) => result.with_low_watermark(-1).with_error_code(error.code()),
             });
         }
-        response.topics.push(answered);
+        if !answered.partitions.is_empty() {
+            response.topics.push(answered);
+        }
     }
     response
 }

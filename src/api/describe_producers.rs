@@ -49,7 +49,8 @@ fn producers(
     known.partition(partition).ok_or_else(|| silent(ResponseError::UnknownTopicOrPartition))?;
     let partition =
         broker.replicas.partition(known.id, partition).ok_or_else(|| silent(ResponseError::NotLeaderOrFollower))?;
-    let producers = partition.log().producers().map_err(|error| silent(error.error()))?;
+    let mut producers = partition.log().producers().map_err(|error| silent(error.error()))?;
+    producers.sort_unstable_by_key(|(id, _)| *id);
     Ok(producers.iter().map(|(id, entry)| state(*id, entry)).collect())
 }
 

@@ -32,6 +32,10 @@ struct Params {
     max_bytes: usize,
     max_wait: Duration,
     read_committed: bool,
+    /// A limit of the whole that is below zero: Kafka fails on it in each partition.
+    limit_is_negative: bool,
+    /// A broker asks, as a replica. None is one yet.
+    from_follower: bool,
 }
 
 /// A partition of the fetch that is there to be read.
@@ -51,6 +55,8 @@ struct Read {
     records: Records,
     diverging: Option<(i32, i64)>,
     current_leader: Option<(i32, i32)>,
+    /// The partition was not even looked for: Kafka then tells an empty list of aborted transactions instead of none.
+    unresolved: bool,
 }
 
 impl Read {
@@ -63,6 +69,9 @@ impl Read {
 /// The table's handler: this API's reply holds slices of the store.
 pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut) -> Outcome {
     let request: FetchRequest = table::decode(&context, body)?;
+    if !matches!(request.isolation_level, 0 | 1) {
+        return reply(&context, refused_whole(&context, &request));
+    }
     let session = SessionRequest {
         session_id: request.session_id,
         epoch: request.session_epoch,
@@ -81,10 +90,37 @@ pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut
         max_bytes,
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         read_committed: request.isolation_level == 1,
+        limit_is_negative: request.max_bytes < 0,
+        from_follower: request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0,
     };
     let (mut reads, readable) = resolve(&broker, &fetch, session.uses_topic_ids);
     read_or_wait(&fetch, &readable, &params, &mut reads).await;
     answer(&broker, &context, &fetch, &params, reads)
+}
+
+/// Kafka's answer to an isolation level that does not exist: an unknown error for all of the request.
+fn refused_whole(context: &RequestContext, request: &FetchRequest) -> FetchReply {
+    let error_code = ResponseError::UnknownServerError.code();
+    let mut topics = Vec::new();
+    if context.api_version < TOPIC_ID_VERSION {
+        for topic in &request.topics {
+            let wanted = topic.partitions.iter().map(|partition| PartitionReply {
+                partition_index: partition.partition,
+                error_code,
+                high_watermark: -1,
+                last_stable_offset: -1,
+                log_start_offset: -1,
+                diverging_epoch: None,
+                current_leader: None,
+                aborted_transactions: Some(Vec::new()),
+                preferred_read_replica: -1,
+                records: Vec::new(),
+            });
+            let partitions = wanted.collect();
+            topics.push(TopicReply { topic: Arc::from(topic.topic.as_str()), topic_id: topic.topic_id, partitions });
+        }
+    }
+    FetchReply { error_code, topics, session_id: request.session_id, ..FetchReply::default() }
 }
 
 fn names(request: &FetchRequest) -> (Vec<FetchPartition>, Vec<PartitionName>) {
@@ -126,7 +162,7 @@ fn resolve(broker: &Arc<Broker>, fetch: &FetchContext, by_id: bool) -> (Vec<Read
                 readable.push(Readable { place, partition });
                 Read::default()
             }
-            Err(error) => Read::failed(error),
+            Err(error) => Read { unresolved: true, ..Read::failed(error) },
         })
         .collect();
     (reads, readable)
@@ -268,6 +304,10 @@ async fn try_read_one(
     others: usize,
 ) -> Result<Read, ReplicaError> {
     partition.check_leader(wanted.current_leader_epoch)?;
+    if params.from_follower {
+        let topic = Arc::clone(partition.topic());
+        return Err(ReplicaError::NotLeader { topic, partition: wanted.partition });
+    }
     let mut read = Read {
         error: NONE,
         high_watermark: partition.high_watermark(),
@@ -281,7 +321,10 @@ async fn try_read_one(
             return Ok(read);
         }
     }
-    let wants = usize::try_from(wanted.max_bytes).unwrap_or(0);
+    let wants = match usize::try_from(wanted.max_bytes) {
+        Ok(wants) if !params.limit_is_negative => wants,
+        _ => return Ok(Read::failed(ResponseError::UnknownServerError)),
+    };
     let range = ReadRange {
         from_offset: wanted.fetch_offset,
         end_offset: if params.read_committed { read.last_stable_offset } else { read.high_watermark },
@@ -344,7 +387,8 @@ fn answer(
             topic.partitions.push(partition_reply(context, wanted, params, read));
         }
     }
-    let node_endpoints = if context.api_version >= CURRENT_LEADER_VERSION && !leaders.is_empty() {
+    let tells_endpoints = context.api_version >= CURRENT_LEADER_VERSION && !params.from_follower;
+    let node_endpoints = if tells_endpoints && !leaders.is_empty() {
         advertised::nodes(broker, context)
             .into_iter()
             .filter(|node| leaders.contains(&node.id))
@@ -371,8 +415,8 @@ fn partition_reply(context: &RequestContext, wanted: &FetchPartition, params: &P
         last_stable_offset: read.last_stable_offset,
         log_start_offset: read.log_start_offset,
         diverging_epoch: read.diverging,
-        current_leader: read.current_leader,
-        aborted_transactions: (params.read_committed && error_code == NONE).then(Vec::new),
+        current_leader: read.current_leader.filter(|_| context.api_version >= CURRENT_LEADER_VERSION),
+        aborted_transactions: (read.unresolved || (params.read_committed && error_code == NONE)).then(Vec::new),
         preferred_read_replica: -1,
         records: read.records.pieces,
     }

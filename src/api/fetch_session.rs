@@ -157,6 +157,7 @@ impl FetchSessions {
         let SessionRequest { session_id, epoch, uses_topic_ids } = request;
         let mut sessions = self.sessions.lock();
         if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
+            let partitions = distinct(partitions);
             sessions.remove(&session_id);
             let kind = if epoch == FINAL_EPOCH { Kind::Sessionless } else { Kind::Full { uses_topic_ids } };
             return Ok(FetchContext { partitions, kind });
@@ -224,6 +225,23 @@ impl FetchSessions {
         sessions.insert(id, session);
         id
     }
+}
+
+/// A partition that is named twice stands where it was first named, as it was last described.
+fn distinct(partitions: Vec<FetchPartition>) -> Vec<FetchPartition> {
+    let mut places: HashMap<PartitionName, usize, ahash::RandomState> =
+        HashMap::with_capacity_and_hasher(partitions.len(), ahash::RandomState::default());
+    let mut kept: Vec<FetchPartition> = Vec::with_capacity(partitions.len());
+    for wanted in partitions {
+        match places.get(&wanted.name()).and_then(|place| kept.get_mut(*place)) {
+            Some(earlier) => *earlier = wanted,
+            None => {
+                places.insert(wanted.name(), kept.len());
+                kept.push(wanted);
+            }
+        }
+    }
+    kept
 }
 
 impl Session {

@@ -48,6 +48,11 @@ pub async fn handle(
     for topic in &request.topics {
         let mut answered = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
         for wanted in &topic.partitions {
+            if twice.contains(&(topic.name.as_str(), wanted.partition_index))
+                && answered.partitions.iter().any(|earlier| earlier.partition_index == wanted.partition_index)
+            {
+                continue;
+            }
             let found = if twice.contains(&(topic.name.as_str(), wanted.partition_index)) {
                 Err(ResponseError::InvalidRequest)
             } else if is_unsupported(wanted.timestamp, context.api_version) {
@@ -57,7 +62,9 @@ pub async fn handle(
             };
             answered.partitions.push(partition_response(wanted, found, context.api_version));
         }
-        response.topics.push(answered);
+        if !answered.partitions.is_empty() {
+            response.topics.push(answered);
+        }
     }
     response
 }
@@ -83,6 +90,9 @@ async fn list_one(
     topic.partition(wanted.partition_index).ok_or(ResponseError::UnknownTopicOrPartition)?;
     let partition =
         broker.replicas.partition(topic.id, wanted.partition_index).ok_or(ResponseError::NotLeaderOrFollower)?;
+    if !matches!(request.isolation_level, 0 | 1) {
+        return Err(ResponseError::UnknownServerError);
+    }
     let read_committed = request.isolation_level == 1;
     let end_offset = if request.replica_id.0 != CONSUMER {
         partition.log().end_offset()

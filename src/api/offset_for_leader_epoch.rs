@@ -10,6 +10,9 @@ use super::Broker;
 use super::context::RequestContext;
 use super::error_code::ErrorCode;
 
+/// "Not told", for the epoch that a client believes in. Anything below is older than every epoch.
+const NO_EPOCH: i32 = -1;
+
 pub async fn handle(
     broker: &Arc<Broker>,
     _context: &RequestContext,
@@ -41,6 +44,9 @@ fn end_offset(
     let topic = image.topic(topic).ok_or(ResponseError::UnknownTopicOrPartition)?;
     topic.partition(wanted.partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
     let partition = broker.replicas.partition(topic.id, wanted.partition).ok_or(ResponseError::NotLeaderOrFollower)?;
+    if wanted.current_leader_epoch < NO_EPOCH {
+        return Err(ResponseError::FencedLeaderEpoch);
+    }
     partition.check_leader(wanted.current_leader_epoch).map_err(|error| error.error())?;
     partition.log().end_offset_for_epoch(wanted.leader_epoch).map_err(|error| error.error())
 }

@@ -339,13 +339,8 @@ fn batch_failure(error: &BatchError, log_start_offset: i64) -> Failure {
     let record_errors = error.record_errors().iter().map(|e| (e.index, e.message.clone())).collect::<Vec<_>>();
     let code = error.code();
     // Kafka tells the sentence, and where the log starts, only for what its validator refused.
-    let validator = matches!(
-        error,
-        BatchError::Refused { .. }
-            | BatchError::Record { .. }
-            | BatchError::Length { .. }
-            | BatchError::UnknownMagic(_)
-    );
+    let validator =
+        matches!(error, BatchError::Refused { .. } | BatchError::Length { .. } | BatchError::UnknownMagic(_));
     let known_offset = !matches!(code, ResponseError::CorruptMessage | ResponseError::MessageTooLarge);
     Failure {
         error: code,

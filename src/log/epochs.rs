@@ -11,6 +11,9 @@ pub struct EpochEntry {
     pub start_offset: i64,
 }
 
+/// "No epoch" in a request; any other negative number is an epoch before all known ones, as in Kafka.
+const NO_EPOCH: LeaderEpoch = -1;
+
 /// Epochs of one partition; both fields strictly rise from entry to entry.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Epochs {
@@ -52,7 +55,7 @@ impl Epochs {
     /// Where `requested` ended: the epoch found (the largest not above `requested`) and the offset at which the next one began. `None` when it is not known.
     /// The rule of OffsetForLeaderEpoch: the latest epoch ends at the log's end; an epoch before all known ones ends where the first known one starts.
     pub fn end_offset_for(&self, requested: LeaderEpoch, log_end_offset: i64) -> Option<(LeaderEpoch, i64)> {
-        if requested < 0 {
+        if requested == NO_EPOCH {
             return None;
         }
         if self.latest().is_some_and(|last| last.epoch == requested) {
@@ -121,6 +124,7 @@ mod tests {
         assert_eq!(epochs.end_offset_for(1, 44), Some((1, 0)));
         assert_eq!(epochs.end_offset_for(10, 44), None);
         assert_eq!(epochs.end_offset_for(-1, 44), None);
+        assert_eq!(epochs.end_offset_for(-2, 44), Some((-2, 0)));
     }
 
     #[test]

@@ -130,7 +130,8 @@ impl PartitionLog {
             local_id: self.local_id(),
             from_offset: range.from_offset,
             end_offset: range.end_offset,
-            max_bytes: range.max_bytes,
+            // The first batch may be wanted whatever its size.
+            max_bytes: range.max_bytes.max(1),
         }
     }
 
