@@ -60,7 +60,7 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Met
             if !missing.is_empty() {
                 let config = broker.config();
                 let create = allow_creation && config.auto_create_topics_enable;
-                found.extend(missing.iter().map(|name| missing_topic(name)));
+                found.extend(missing.iter().map(missing_topic));
                 if create {
                     auto_create::create(broker, missing).await;
                 }

@@ -270,6 +270,15 @@ impl Cluster {
         self.leader() == Some(self.node_id)
     }
 
+    /// Whether this node still takes part in the quorum. It stops for good when its store fails or its log cannot be applied: the image stays readable,
+    /// nothing can be proposed here, and only a restart helps.
+    ///
+    /// # Errors
+    /// Why it stopped.
+    pub fn health(&self) -> Result<(), String> {
+        self.raft.metrics().borrow().running_state.clone().map_err(|error| error.to_string())
+    }
+
     /// How the quorum fares, for DescribeQuorum. Only the leader knows how far the others are.
     pub fn quorum_status(&self) -> QuorumStatus {
         let contacts = self.last_contacts.lock().clone();

@@ -6,6 +6,7 @@ use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -15,7 +16,10 @@ use super::image::Configs;
 use super::raft::network::NoTransport;
 use super::record::BrokerState;
 use super::*;
-use crate::store::quorum::{DiskQuorumStore, MemoryQuorumStore};
+use crate::store::Durability;
+use crate::store::quorum::{
+    DiskQuorumStore, MemoryQuorumStore, QuorumSlot, QuorumStoreError, QuorumWrite, StoredSnapshot,
+};
 use crate::types::SystemClock;
 
 /// Takes every configuration but `bad`.
@@ -214,4 +218,58 @@ async fn a_decision_that_panics_or_contradicts_the_image_harms_no_other() {
     let contradicts = cluster.propose(|_| Decision { records, reply: () }).await;
     assert!(matches!(contradicts, Err(ClusterError::Internal(_))));
     assert_eq!(create_topics(&cluster, vec![topic("a", 2)]).await.unwrap(), [0]);
+}
+
+/// Fails every write once it is told to.
+#[derive(Default)]
+struct FailingStore {
+    store: MemoryQuorumStore,
+    fails: AtomicBool,
+}
+
+impl QuorumStorage for FailingStore {
+    fn write(&self, writes: Vec<QuorumWrite>, durability: Durability) -> Result<(), QuorumStoreError> {
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(QuorumStoreError::Write { path: "disk".into(), what: "no space left".to_owned() });
+        }
+        self.store.write(writes, durability)
+    }
+
+    fn entries(&self, from: u64, end: u64) -> Result<Vec<(u64, Vec<u8>)>, QuorumStoreError> {
+        self.store.entries(from, end)
+    }
+
+    fn last_entry(&self) -> Result<Option<(u64, Vec<u8>)>, QuorumStoreError> {
+        self.store.last_entry()
+    }
+
+    fn slot(&self, slot: QuorumSlot) -> Result<Option<Vec<u8>>, QuorumStoreError> {
+        self.store.slot(slot)
+    }
+
+    fn snapshot(&self) -> Result<Option<StoredSnapshot>, QuorumStoreError> {
+        self.store.snapshot()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_write_is_never_acknowledged_and_stops_the_node_until_it_starts_again() {
+    let store = Arc::new(FailingStore::default());
+    let cluster = Cluster::open(options(1, store.clone())).await.unwrap();
+    register(&cluster).await;
+    assert_eq!(create_topics(&cluster, vec![topic("kept", 1)]).await.unwrap(), [0]);
+    assert_eq!(cluster.health(), Ok(()));
+    store.fails.store(true, Ordering::Relaxed);
+    for name in ["lost", "lost-too"] {
+        let answer = tokio::time::timeout(Duration::from_secs(10), create_topics(&cluster, vec![topic(name, 1)])).await;
+        let error = answer.expect("a proposal must be answered when the store fails").unwrap_err();
+        assert!(matches!(error, ClusterError::Internal(_) | ClusterError::NotLeader { .. }), "{error}");
+    }
+    assert!(cluster.health().unwrap_err().contains("no space left"), "{:?}", cluster.health());
+    assert!(cluster.image().topic("kept").is_some(), "reads go on");
+    cluster.close().await;
+    store.fails.store(false, Ordering::Relaxed);
+    let cluster = Cluster::open(options(1, store)).await.unwrap();
+    assert!(cluster.image().topic("kept").is_some());
+    assert_eq!(create_topics(&cluster, vec![topic("next", 1)]).await.unwrap(), [0]);
 }
