@@ -80,7 +80,17 @@ impl Known {
 #[derive(Debug, PartialEq)]
 struct GroupView {
     group_id: Arc<str>,
-    settled: Option<(State, i32, Option<Arc<str>>, Option<Arc<str>>, Option<Arc<str>>, Vec<MemberView>)>,
+    settled: Option<Settled>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Settled {
+    state: State,
+    generation: i32,
+    protocol_type: Option<Arc<str>>,
+    protocol: Option<Arc<str>>,
+    leader: Option<Arc<str>>,
+    members: Vec<MemberView>,
 }
 
 type MemberView = (Arc<str>, Option<Arc<str>>, i32, i32, bytes::Bytes, bytes::Bytes);
@@ -100,10 +110,13 @@ fn group_views(shard: &GroupShard, settled: &dyn Fn(&str) -> bool) -> Vec<GroupV
     let mut views: Vec<GroupView> = shard
         .groups()
         .map(|group| {
-            let view = || {
-                let members = group.members().map(|m| member_view(m, group.protocol_name())).collect();
-                let (protocol_type, protocol) = (group.protocol_type().cloned(), group.protocol_name().cloned());
-                (group.state(), group.generation(), protocol_type, protocol, group.leader().cloned(), members)
+            let view = || Settled {
+                state: group.state(),
+                generation: group.generation(),
+                protocol_type: group.protocol_type().cloned(),
+                protocol: group.protocol_name().cloned(),
+                leader: group.leader().cloned(),
+                members: group.members().map(|m| member_view(m, group.protocol_name())).collect(),
             };
             GroupView { group_id: group.group_id.clone(), settled: settled(&group.group_id).then(view) }
         })
