@@ -4,6 +4,8 @@
 
 mod broker;
 mod client;
+mod clients;
+mod faults;
 mod mutation;
 
 use std::time::{Duration, Instant};
