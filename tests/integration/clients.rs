@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiVersionsRequest, FetchRequest};
@@ -13,16 +13,32 @@ use crate::eventually;
 
 const MANY: usize = 2000;
 
+/// As many file descriptors as this process may have: both ends of each connection are here.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    assert!(
+        maximum.is_none_or(|most| most > 2 * MANY as u64 + 500),
+        "this test needs {} file descriptors",
+        2 * MANY + 500
+    );
+}
+
 fn hello() -> ApiVersionsRequest {
     ApiVersionsRequest::default().with_client_software_name(text("integration")).with_client_software_version(text("1"))
 }
 
 #[test]
 fn two_thousand_connections_at_once_are_all_served() {
+    raise_descriptor_limit();
     let broker = Embedded::start(&[]);
     let mut first = broker.client();
     first.create_topic("topic", 4, &[]);
+    let began = Instant::now();
     let mut clients: Vec<Client> = (0..MANY).map(|_| broker.client()).collect();
+    // A queue of those to be accepted that is too short costs a second each time that it is full.
+    assert!(began.elapsed() < Duration::from_secs(10), "connecting took {:?}", began.elapsed());
     // All at once: every request is sent before the first reply is read.
     let ids: Vec<i32> = clients.iter_mut().map(|client| client.send(3, &hello()).unwrap()).collect();
     for (client, id) in clients.iter_mut().zip(ids) {

@@ -2,11 +2,15 @@
 //!
 //! What a unit test can say, or the suites of `compat-tests`, is not said again here. Everything waits for conditions; nothing sleeps and hopes.
 
+// A test that cannot go on ends by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod broker;
 mod client;
 mod clients;
 mod faults;
 mod mutation;
+mod semantics;
 
 use std::time::{Duration, Instant};
 
