@@ -26,6 +26,10 @@ use crate::metrics::{Registry, table};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// The shortest queue of connections to be accepted, whatever `socket.listen.backlog.size` says. Beyond a full queue the kernel drops a client's first
+/// packet, and the client tries again only a second later; Kafka's 50 are over in a millisecond when all clients of a broker come back at once.
+const MIN_LISTEN_BACKLOG: i32 = 4096;
+
 static CONNECTION_ID: AtomicU64 = AtomicU64::new(1);
 static LOG_LIMIT: LogLimit = LogLimit::new();
 
@@ -191,7 +195,7 @@ fn listen(address: SocketAddr, settings: &NetSettings) -> io::Result<StdListener
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(settings.socket_listen_backlog_size)?;
+    socket.listen(settings.socket_listen_backlog_size.max(MIN_LISTEN_BACKLOG))?;
     Ok(socket.into())
 }
 

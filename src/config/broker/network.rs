@@ -75,7 +75,7 @@ pub(super) const NETWORK: &[ConfigKey] = keys! {
     "socket.connection.setup.timeout.ms", Long, Is("10000"), Any, Medium, ReadOnly, Moot:
         "How long this node waits for a connection to another to be made.";
     "socket.listen.backlog.size", Int, Is("50"), AtLeast(1.0), Medium, ReadOnly, Works:
-        "How many connections may wait to be accepted.";
+        "How many connections may wait to be accepted. Less than 4096 is taken as 4096: a longer queue costs nothing, a full one a client a second.";
     "socket.receive.buffer.bytes", Int, Is("102400"), Any, High, ReadOnly, Works:
         "Receive buffer of a connection; -1 leaves it to the operating system.";
     "socket.request.max.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Works:
