@@ -43,23 +43,22 @@ class Outcome:
     steps: list = dataclasses.field(default_factory=list)
     differences: list = dataclasses.field(default_factory=list)
     transcript: list = dataclasses.field(default_factory=list)
-    kept: list = dataclasses.field(default_factory=list)
-    names: dict = dataclasses.field(default_factory=dict)
+    session: Session = None
 
 
 def play(scenario, version, address, run_id):
-    """Runs a scenario on one broker. Returns (steps, names, error text or None); the steps up to an error count."""
+    """Runs a scenario on one broker. Returns (its session or None, error text or None); the steps up to an error count."""
     try:
         session = Session(address, scenario.name.replace(".", "-").replace("_", "-"), version, run_id)
     except OSError as e:
-        return [], {}, f"cannot connect to {address}: {e}"
+        return None, f"cannot connect to {address}: {e}"
     try:
         scenario.run(session)
-        return session.steps, session.names, None
+        return session, None
     except Exception as e:  # a scenario that breaks on an odd answer is a finding, and the others must go on
         where = traceback.extract_tb(e.__traceback__)[-1]
         spot = next((f for f in reversed(traceback.extract_tb(e.__traceback__)) if "/scenarios/" in f.filename), where)
-        return session.steps, session.names, f"{type(e).__name__}: {e} (line {spot.lineno} of {pathlib.Path(spot.filename).name})"
+        return session, f"{type(e).__name__}: {e} (line {spot.lineno} of {pathlib.Path(spot.filename).name})"
     finally:
         session.close()
 
@@ -99,12 +98,12 @@ def prove(outcomes, oracle):
     """For every field of every API that was answered: changes it in one answer after the other, and demands that each change is noticed. Returns the fields that were not."""
     unnoticed, tried = collections.Counter(), 0
     for outcome in outcomes:
-        for step in outcome.kept:
-            normal = normalise(State(oracle, outcome.names), step.api, step.answer)
+        for step in outcome.session.steps:
+            normal = normalise(State(oracle, outcome.session), step.api, step.answer)
             for name in sorted(field_names(step.answer)):
                 changed, count = alter(step.answer, name)
                 tried += bool(count)
-                if count and not any(differences(step.api, normal, normalise(State(oracle, outcome.names), step.api, changed))):
+                if count and not any(differences(step.api, normal, normalise(State(oracle, outcome.session), step.api, changed))):
                     unnoticed[(step.api, name)] += 1
     print(f"{tried} altered answers compared, {sum(unnoticed.values())} not noticed")
     return unnoticed
@@ -113,8 +112,9 @@ def prove(outcomes, oracle):
 def compare_one(scenario, version, oracle, ottla, altered):
     run_id = uuid.uuid4().hex[:6]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        (left, names, left_error), (right, _, right_error) = pool.map(lambda address: play(scenario, version, address, run_id), (oracle, ottla))
-    outcome = Outcome(scenario, version, kept=left, names=names)
+        (asked, left_error), (asked_too, right_error) = pool.map(lambda address: play(scenario, version, address, run_id), (oracle, ottla))
+    left, right = (session.steps if session else [] for session in (asked, asked_too))
+    outcome = Outcome(scenario, version, session=asked)
     if altered:
         api, _, field = altered.partition(":")
         for step in right:
@@ -124,7 +124,9 @@ def compare_one(scenario, version, oracle, ottla, altered):
     if left_error or right_error:
         if left_error != right_error or left_error:
             here(scenario.api, version, "(the scenario)", "<scenario>", left_error or "ran to its end", right_error or "ran to its end")
-    left_state, right_state = State(oracle, names), State(ottla, names)
+    if not (asked and asked_too):
+        return outcome
+    left_state, right_state = State(oracle, asked), State(ottla, asked_too)
     for a, b in zip(left, right):
         outcome.steps.append((a.api, a.version, a.label))
         if (a.label, a.api, a.version) != (b.label, b.api, b.version):

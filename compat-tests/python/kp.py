@@ -32,6 +32,13 @@ def create_topic(name, partitions=1, configs=None):
     return name
 
 
+def log_size(topic):
+    """Bytes of all partitions of `topic`, as DescribeLogDirs tells them."""
+    with admin() as client:
+        found = client.describe_log_dirs([topic])
+    return sum(p["partition_size"] for broker in found for d in broker["log_dirs"] for t in d["topics"] if t["name"] == topic for p in t["partitions"])
+
+
 def partitions_of(topic, count):
     return [TopicPartition(topic, p) for p in range(count)]
 

@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, Message, T
 
 import ck
 import common
+import kp
 
 
 @pytest.mark.topic(partitions=3)
@@ -29,6 +30,8 @@ def test_orders_with_keys_and_headers(topic, codec):
         p.poll(0)
     assert p.flush(common.PATIENCE_S) == 0
     assert len(delivered) == len(set(delivered.values())) == len(orders)
+    raw = sum(len(json.dumps(o)) for o in orders)
+    assert raw < kp.log_size(topic) if codec == "none" else kp.log_size(topic) < raw / 2, "librdkafka falls back to no compression where ApiVersions puts it off"
 
     with ck.consumer(check_crcs="true") as c:
         c.subscribe([topic])

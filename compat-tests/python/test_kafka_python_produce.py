@@ -14,13 +14,6 @@ import kp
 CODECS = [None, "gzip", "snappy", "lz4", "zstd"]
 
 
-def log_size(topic):
-    """Bytes of all partitions of `topic`, as DescribeLogDirs tells them."""
-    with kp.admin() as client:
-        found = client.describe_log_dirs([topic])
-    return sum(p["partition_size"] for broker in found for d in broker["log_dirs"] for t in d["topics"] if t["name"] == topic for p in t["partitions"])
-
-
 @pytest.mark.topic(partitions=3)
 def test_orders_with_keys_headers_and_json_come_back_as_sent(topic):
     rng = random.Random(7)
@@ -63,9 +56,9 @@ def test_compression(topic, codec):
     assert [r.key for r in records] == [str(i).encode() if i % 2 else None for i in range(len(values))]
     raw = sum(map(len, values))
     if codec:
-        assert log_size(topic) < raw / 2, "the broker keeps the producer's compression"
+        assert kp.log_size(topic) < raw / 2, "the broker keeps the producer's compression"
     else:
-        assert raw < log_size(topic) < raw * 1.5
+        assert raw < kp.log_size(topic) < raw * 1.5
 
 
 @pytest.mark.topic(configs={"compression.type": "gzip"})
@@ -77,7 +70,7 @@ def test_broker_compresses_when_the_topic_says_so(topic):
         p.flush(common.PATIENCE_S)
     with kp.consumer(topic, group_id=None) as c:
         assert [r.value for r in kp.read(c, len(values))] == values
-    assert log_size(topic) < sum(map(len, values)) / 2
+    assert kp.log_size(topic) < sum(map(len, values)) / 2
 
 
 def test_batching_fills_batches_and_no_batching_does_not(topic):

@@ -13,15 +13,14 @@ RESERVED = re.compile(r"00000000-0000-0000-0000-0000000000..")
 
 TEXTS = {"ErrorMessage", "BatchIndexErrorMessage"}
 TIMES = {"LogAppendTimeMs", "Timestamp", "CommitTimestamp", "LastTimestamp", "LastFetchTimestamp", "LastCaughtUpTimestamp", "BaseTimestamp", "MaxTimestamp"}
-COUNTED = {"ProducerId": "producer", "SessionId": "session"}
 QUORUM = {"HighWatermark", "LogEndOffset", "LeaderEpoch"}
 
 
 class State:
-    """What one broker's answers in one scenario have named so far: the first value seen of a kind becomes number 1, and so on. `names`: wire.session.Session.names."""
+    """What one broker's answers in one scenario have named so far: the first value seen of a kind becomes number 1, and so on. `session`: the one that asked."""
 
-    def __init__(self, address, names):
-        self.names = names
+    def __init__(self, address, session):
+        self.names, self.producers = session.names, session.producers
         self.host, port = address.rsplit(":", 1)
         self.port = int(port)
         self.seen = {}
@@ -47,9 +46,11 @@ def given_names(state, api, name, value):
 
 
 def assigned_numbers(state, api, name, value):
-    """Producer ids and fetch session ids: numbered by first appearance; 0 and negative values mean something and stay."""
-    if name in COUNTED and isinstance(value, int) and (value > 0 or name == "ProducerId" and value == 0):
-        return state.number(COUNTED[name], value)
+    """Producer ids that the broker gave and fetch session ids: numbered by first appearance. Ids that a scenario chose itself, 0 sessions and negative values stay."""
+    if name == "ProducerId" and isinstance(value, int) and value >= 0 and (api == "InitProducerId" or value in state.producers):
+        return state.number("producer", value)
+    if name == "SessionId" and isinstance(value, int) and value > 0:
+        return state.number("session", value)
     return value
 
 

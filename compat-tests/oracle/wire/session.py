@@ -31,6 +31,7 @@ class Session:
         self.address, self.scenario, self.version, self.run_id = address, scenario, version, run_id
         self.steps = []
         self.names = {}
+        self.producers = []
         self.connections = []
         self.main = self.connect()
         self.quiet_connection = self.connect("setup")
@@ -163,7 +164,8 @@ class Session:
             answer = self.quiet("InitProducerId", {"TransactionalId": None, "TransactionTimeoutMs": 60000}, 4)
             return answer["ErrorCode"] == 0 and [answer["ProducerId"]]
 
-        return self.until(given, "a producer id")[0]
+        self.producers.append(self.until(given, "a producer id")[0])
+        return self.producers[-1]
 
     def coordinator(self, group):
         """Waits until the broker is `group`'s coordinator, which creates the offsets topic on a new broker."""
