@@ -102,9 +102,9 @@ def outcome(case):
     return "passed", []
 
 
-def judge(results):
-    """Prints what is not as expected, then one line of counts. Returns the exit code."""
-    listed = expected_failures()
+def judge(results, kind=None):
+    """Prints what is not as expected, then one line of counts. Returns the exit code. The list is of what Ottla lacks: Kafka passes everything."""
+    listed = {} if kind == "kafka" else expected_failures()
     outcomes = {}
     for name, (kind, message) in results:
         if outcomes.get(name, ("passed",))[0] == "passed":
@@ -121,7 +121,7 @@ def judge(results):
     passed = sum(kind == "passed" for kind, _ in outcomes.values())
     skipped = sum(kind == "skipped" for kind, _ in outcomes.values())
     surprises = failed - set(listed)
-    print(f"kafka-python {pinned_version()} own integration tests: {passed} passed, {len(failed)} failed ({len(surprises)} not expected), {skipped} skipped")
+    print(f"kafka-python {pinned_version()} own integration tests: {passed} passed, {len(surprises)} failed, {len(failed) - len(surprises)} failed as listed, {skipped} skipped")
     return 1 if surprises or not passed else 0
 
 
@@ -133,7 +133,7 @@ def main():
     version = args.kafka_version or KAFKA_VERSIONS[args.kind or "ottla"]
     if args.kind:
         with brokers.KINDS[args.kind](settings=BROKER_SETTINGS) as broker:
-            return judge(run(broker.bootstrap, version, rest))
+            return judge(run(broker.bootstrap, version, rest), args.kind)
     return judge(run(os.environ.get("OTTLA_BOOTSTRAP", "127.0.0.1:9092"), version, rest))
 
 

@@ -173,7 +173,7 @@ fn append_valid(
     let (records, info) = prepare(partition, records, size, &valid, &rules)
         .map_err(|error| batch_failure(&error, partition.log().start_offset()))?;
     let (appended, wait) = partition
-        .append(records, &[info], AppendOrigin::Client, acks)
+        .append(records, &[info], AppendOrigin::Client, acks, -1)
         .map_err(|error| replica_failure(&error, partition))?;
     partition.metrics().produced(u64::try_from(valid.header.record_count).unwrap_or(0), size as u64);
     let log_append_time_ms = match (valid.timestamp_type, appended.duplicate_timestamp_ms) {

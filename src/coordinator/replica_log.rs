@@ -76,8 +76,15 @@ impl CoordinatorLog for ReplicaLog {
     }
 
     fn append(&self, partition: i32, leader_epoch: LeaderEpoch, batch: Bytes) -> BoxFuture<Result<(), AppendError>> {
-        let begun = self.partition(partition, leader_epoch).and_then(|found| begin_append(&found, &batch));
-        Box::pin(async move { begun?.done().await.map_err(|error| AppendError::Storage(error.to_string())) })
+        let begun =
+            self.partition(partition, leader_epoch).and_then(|found| begin_append(&found, leader_epoch, &batch));
+        Box::pin(async move {
+            // What was appended and is not acknowledged may still survive: only `NotLeader` leaves that open.
+            begun?.done().await.map_err(|error| {
+                tracing::warn!(partition, %error, "a coordinator's append is not acknowledged");
+                AppendError::NotLeader { partition, leader_epoch }
+            })
+        })
     }
 
     fn load(
@@ -94,16 +101,25 @@ impl CoordinatorLog for ReplicaLog {
     }
 }
 
-fn begin_append(partition: &Partition, batch: &Bytes) -> Result<crate::replica::waiters::OffsetWait, AppendError> {
+fn begin_append(
+    partition: &Partition,
+    leader_epoch: LeaderEpoch,
+    batch: &Bytes,
+) -> Result<crate::replica::waiters::OffsetWait, AppendError> {
     let header = BatchView::parse(batch).map_err(|error| AppendError::Storage(error.to_string()))?.header;
     let max_bytes = usize::try_from(partition.config().max_message_bytes).unwrap_or(0);
     if batch.len() > max_bytes {
         return Err(AppendError::TooLarge { bytes: batch.len(), max_bytes });
     }
     let info = BatchInfo::new(0, &header, None);
-    let appended = partition.append(BytesMut::from(batch.as_ref()), &[info], AppendOrigin::Coordinator, Acks::All);
+    let appended =
+        partition.append(BytesMut::from(batch.as_ref()), &[info], AppendOrigin::Coordinator, Acks::All, leader_epoch);
     appended.map(|(_, wait)| wait).map_err(|error| match error {
-        ReplicaError::NotLeader { partition, .. } => AppendError::NotLeader { partition, leader_epoch: -1 },
+        ReplicaError::NotLeader { .. }
+        | ReplicaError::FencedLeaderEpoch { .. }
+        | ReplicaError::UnknownLeaderEpoch { .. } => {
+            AppendError::NotLeader { partition: partition.id().partition, leader_epoch }
+        }
         ReplicaError::NotEnoughReplicas { .. } => AppendError::NotEnoughReplicas(error.to_string()),
         other => AppendError::Storage(other.to_string()),
     })

@@ -218,15 +218,16 @@ impl Partition {
         Ok(leadership)
     }
 
-    /// Appends validated batches as leader. The returned wait resolves when the write may be acknowledged.
+    /// Appends validated batches as leader, in the expected epoch (-1: any). The returned wait resolves when the write may be acknowledged.
     pub fn append(
         &self,
         records: BytesMut,
         batches: &[BatchInfo],
         origin: AppendOrigin,
         acks: Acks,
+        expected_leader_epoch: LeaderEpoch,
     ) -> Result<(Appended, OffsetWait), ReplicaError> {
-        let leadership = self.check_leader(-1)?;
+        let leadership = self.check_leader(expected_leader_epoch)?;
         let config = self.config.load();
         let needed = usize::try_from(config.min_insync_replicas).unwrap_or(1).min(leadership.replicas);
         if acks == Acks::All && leadership.in_sync < needed {
