@@ -152,7 +152,9 @@ fn offsets_are_found_by_time_to_the_record() {
     };
     // Times fall within and between batches; one is there twice.
     let batches: [&[i64]; 3] = [&[1000, 4000, 2000], &[3000, 3500], &[6000, 5000, 6000]];
-    batches.iter().for_each(|times| drop(client.append("topic", 0, at(times))));
+    for times in batches {
+        client.append("topic", 0, at(times));
+    }
     let all: Vec<i64> = batches.concat();
     for wanted in (0..=6500).step_by(250) {
         let expected = (0..).zip(&all).find(|(_, ms)| **ms >= wanted).map_or((-1, -1), |(offset, ms)| (offset, *ms));
@@ -262,7 +264,7 @@ fn pipelined_writes_keep_their_order() {
     let mut client = broker.client();
     client.create_topic("topic", 1, &[]);
     // Long and short by turns, so that one that overtakes would be seen.
-    let value = |n: usize| format!("{n}-{}", "x".repeat(if n % 2 == 0 { 20_000 } else { 1 }));
+    let value = |n: usize| format!("{n}-{}", "x".repeat(if n.is_multiple_of(2) { 20_000 } else { 1 }));
     let ids: Vec<i32> = (0..60)
         .map(|n| client.send(PRODUCE, &produce_request("topic", 0, batch(PLAIN, &[&value(n)]))).unwrap())
         .collect();
