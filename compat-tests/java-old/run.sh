@@ -16,8 +16,9 @@ broker="${OTTLA_BOOTSTRAP:-127.0.0.1:9092}"
 }
 
 rm -rf target/surefire-reports
-mvn -B -q -Dstyle.color=never test "$@"
-maven_status=$?
+# Maven ends its output with codes for the terminal, which would stand before the last line.
+mvn -B -q -Dstyle.color=never test "$@" 2>&1 | sed $'s/\x1b\\[[0-9;]*m//g'
+maven_status=${PIPESTATUS[0]}
 
 # Maven's own exit code says nothing about tests that were skipped, so the reports are counted.
 python3 - "$maven_status" <<'PY'

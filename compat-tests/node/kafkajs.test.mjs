@@ -34,7 +34,7 @@ const fill = (topic, partition, from, to) => withProducer(producer => producer.s
   topic, messages: Array.from({ length: to - from }, (_, i) => ({ partition, value: String(from + i) }))
 }))
 
-// One member of a group; commits what it has handled, and keeps its share as the join events tell it.
+// One member of a group; commits by number handled and at the latest when it leaves, and keeps its share as the join events tell it.
 async function join (groupId, topic, { settings = {}, run = {} } = {}) {
   const consumer = kafka().consumer({ groupId, heartbeatInterval: 300, sessionTimeout: 10_000, maxWaitTimeInMs: 300, ...settings })
   const member = { consumer, handled: [], share: [], generations: 0 }
@@ -51,7 +51,7 @@ async function join (groupId, topic, { settings = {}, run = {} } = {}) {
   const eachMessage = async ({ partition, message }) => {
     member.handled.push({ partition, offset: Number(message.offset), value: message.value?.toString(), message })
   }
-  await consumer.run({ autoCommitThreshold: 1, ...(run.eachBatch ? {} : { eachMessage }), ...run })
+  await consumer.run({ autoCommitThreshold: 50, ...(run.eachBatch ? {} : { eachMessage }), ...run })
   member.leave = async () => {
     member.share = []
     await consumer.disconnect()
