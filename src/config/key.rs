@@ -111,7 +111,8 @@ pub enum Update {
 pub enum Effect {
     /// It does what it says.
     Works,
-    /// Nothing here needs it (a pool of threads that Ottla does not have, say): setting it changes nothing, and nothing is lost.
+    /// Nothing here needs it (a pool of threads that Ottla does not have, a time-out between nodes where there is one): setting it changes nothing,
+    /// and nothing is lost.
     Moot,
     /// Kafka does something with it that Ottla does not do yet: whoever sets it is told once, at start.
     Missing,

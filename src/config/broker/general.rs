@@ -14,17 +14,17 @@ pub(super) const GENERAL: &[ConfigKey] = keys! {
         "Whether leadership goes back to the preferred replica by itself.";
     "background.threads", Int, Is("10"), AtLeast(1.0), High, ClusterWide, Moot:
         "Threads for background work. Ottla has a fixed, small number.";
-    "broker.heartbeat.interval.ms", Int, Is("2000"), Any, Medium, ReadOnly, Works:
+    "broker.heartbeat.interval.ms", Int, Is("2000"), Any, Medium, ReadOnly, Moot:
         "How often a broker tells the controller that it is alive.";
     "broker.id", Int, Is("-1"), Any, High, ReadOnly, Works:
         "The older name of node.id. When both are set they must be equal.";
     "broker.rack", String, Null, Any, Medium, ReadOnly, Works:
         "The rack, zone or room of this broker: replicas of a partition are spread over racks, and consumers may fetch from their own.";
-    "broker.session.timeout.ms", Int, Is("9000"), Any, Medium, ReadOnly, Works:
+    "broker.session.timeout.ms", Int, Is("9000"), Any, Medium, ReadOnly, Moot:
         "A broker that the controller has not heard of for this long is fenced.";
     "config.providers", List, Is(""), LIST, Low, ClusterWide, Missing:
         "Names of Java classes that fill in values such as ${file:...}.";
-    "controlled.shutdown.enable", Boolean, Is("true"), Any, Medium, ReadOnly, Works:
+    "controlled.shutdown.enable", Boolean, Is("true"), Any, Medium, ReadOnly, Moot:
         "Whether a stopping broker hands its leaderships over first.";
     "controller.listener.names", List, Is("CONTROLLER"), FULL_LIST, High, ReadOnly, Works:
         "The listeners that controllers use among themselves and for brokers. The first is the one that a broker uses.";
@@ -38,19 +38,19 @@ pub(super) const GENERAL: &[ConfigKey] = keys! {
         "Whether a controller that is not in the quorum asks to join it.";
     "controller.quorum.bootstrap.servers", List, Is(""), Valid::BootstrapServers, High, ReadOnly, Works:
         "Where controllers can be found, as host:port.";
-    "controller.quorum.election.backoff.max.ms", Int, Is("1000"), AtLeast(0.0), High, ReadOnly, Works:
+    "controller.quorum.election.backoff.max.ms", Int, Is("1000"), AtLeast(0.0), High, ReadOnly, Moot:
         "The longest pause after an election without a winner.";
-    "controller.quorum.election.timeout.ms", Int, Is("1000"), AtLeast(0.0), High, ReadOnly, Works:
+    "controller.quorum.election.timeout.ms", Int, Is("1000"), AtLeast(0.0), High, ReadOnly, Moot:
         "How long a controller waits for a leader before it stands for election.";
     "controller.quorum.fetch.max.bytes", Int, Is("1048576"), AtLeast(1.0), Low, ReadOnly, Moot:
         "The most bytes of one fetch of the metadata log.";
     "controller.quorum.fetch.snapshot.max.bytes", Int, Is("1048576"), AtLeast(1.0), Low, ReadOnly, Moot:
         "The most bytes of one fetch of a metadata snapshot.";
-    "controller.quorum.fetch.timeout.ms", Int, Is("2000"), AtLeast(0.0), High, ReadOnly, Works:
+    "controller.quorum.fetch.timeout.ms", Int, Is("2000"), AtLeast(0.0), High, ReadOnly, Moot:
         "How long a follower of the quorum goes without hearing from the leader before it stands for election.";
-    "controller.quorum.request.timeout.ms", Int, Is("2000"), AtLeast(0.0), Medium, ReadOnly, Works:
+    "controller.quorum.request.timeout.ms", Int, Is("2000"), AtLeast(0.0), Medium, ReadOnly, Moot:
         "How long a controller waits for an answer from another.";
-    "controller.quorum.retry.backoff.ms", Int, Is("20"), AtLeast(0.0), Low, ReadOnly, Works:
+    "controller.quorum.retry.backoff.ms", Int, Is("20"), AtLeast(0.0), Low, ReadOnly, Moot:
         "Pause before a failed request to another controller is sent again.";
     "controller.quorum.voters", List, Is(""), Valid::QuorumVoters, High, ReadOnly, Works:
         "The controllers, as id@host:port. Empty, together with controller.quorum.bootstrap.servers, for a single node.";
@@ -80,7 +80,7 @@ pub(super) const GENERAL: &[ConfigKey] = keys! {
         "How often Kafka sweeps waiting fetches. Ottla drops them at once.";
     "follower.fetch.last.tiered.offset.enable", Boolean, Is("false"), Any, Medium, ClusterWide, Missing:
         "Whether a new follower starts at the last offset that is in tiered storage.";
-    "initial.broker.registration.timeout.ms", Int, Is("60000"), Any, Medium, ReadOnly, Works:
+    "initial.broker.registration.timeout.ms", Int, Is("60000"), Any, Medium, ReadOnly, Moot:
         "How long a starting broker waits to be registered by the controller before it gives up.";
     "internal.metadata.delete.delay.millis", Long, Is("60000"), Any, Low, ReadOnly, Moot internal:
         "How long deleted metadata files stay on disk.";
@@ -96,9 +96,9 @@ pub(super) const GENERAL: &[ConfigKey] = keys! {
         "The most partitions that one DescribeTopicPartitions answer tells of.";
     "metadata.log.dir", String, Null, Any, High, ReadOnly, Works:
         "Where the metadata quorum keeps its log. Without it, the first of log.dirs.";
-    "metadata.log.max.record.bytes.between.snapshots", Long, Is("20971520"), AtLeast(1.0), High, ReadOnly, Works:
+    "metadata.log.max.record.bytes.between.snapshots", Long, Is("20971520"), AtLeast(1.0), High, ReadOnly, Moot:
         "Bytes of metadata records after which a snapshot is taken.";
-    "metadata.log.max.snapshot.interval.ms", Long, Is("3600000"), AtLeast(0.0), High, ReadOnly, Works:
+    "metadata.log.max.snapshot.interval.ms", Long, Is("3600000"), AtLeast(0.0), High, ReadOnly, Moot:
         "The longest time between two metadata snapshots, if anything has changed.";
     "metadata.log.segment.bytes", Int, Is("1073741824"), AtLeast(8_388_608.0), High, ReadOnly, Moot:
         "Size of a segment of the metadata log. Ottla keeps that log in RocksDB.";
@@ -148,7 +148,7 @@ pub(super) const GENERAL: &[ConfigKey] = keys! {
         "Receive buffer of a follower's connections.";
     "replica.socket.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, Missing:
         "How long a follower waits for an answer from a leader.";
-    "request.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, Works:
+    "request.timeout.ms", Int, Is("30000"), Any, High, ReadOnly, Moot:
         "How long this node waits for an answer from another.";
     "security.providers", String, Null, Any, Low, ReadOnly, Missing:
         "Java classes that add security algorithms.";
@@ -156,7 +156,7 @@ pub(super) const GENERAL: &[ConfigKey] = keys! {
         "How long a start may take before it is given up.";
     "share.fetch.purgatory.purge.interval.requests", Int, Is("1000"), Any, Medium, ReadOnly, Moot:
         "How often Kafka sweeps waiting share fetches.";
-    "unclean.leader.election.enable", Boolean, Is("false"), Any, High, ClusterWide, Works:
+    "unclean.leader.election.enable", Boolean, Is("false"), Any, High, ClusterWide, Missing:
         "Whether a replica that is not in sync may become leader when no other is left. Records can be lost then.";
     "unclean.leader.election.interval.ms", Long, Is("300000"), AtLeast(1.0), Medium, ReadOnly, Moot internal:
         "How often leaderless partitions are looked at for an unclean election.";

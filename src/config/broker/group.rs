@@ -138,9 +138,9 @@ pub(super) const GROUP: &[ConfigKey] = keys! {
         "The codec of the records in __consumer_offsets, as its number; 0 is none.";
     "offsets.topic.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Works:
         "Partitions of __consumer_offsets. Fixed once the topic exists.";
-    "offsets.topic.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Works:
+    "offsets.topic.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Moot:
         "Replicas of __consumer_offsets. With fewer brokers than that, as many as there are.";
-    "offsets.topic.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Works:
+    "offsets.topic.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Missing:
         "Segment size of __consumer_offsets.";
     "share.coordinator.append.linger.ms", Int, Is("-1"), AtLeast(-1.0), Medium, ReadOnly, Moot:
         "How long the share coordinator gathers records before it writes them.";

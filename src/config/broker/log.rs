@@ -46,11 +46,11 @@ pub(super) const LOG: &[ConfigKey] = keys! {
         "The directories for data, separated by commas.";
     "log.flush.interval.messages", Long, Is("9223372036854775807"), AtLeast(1.0), High, ClusterWide, Works:
         "Number of messages after which a partition is synced to disk.";
-    "log.flush.interval.ms", Long, Null, Any, High, ClusterWide, Works:
+    "log.flush.interval.ms", Long, Null, Any, High, ClusterWide, Missing:
         "The longest that a message stays unsynced. Without it, log.flush.scheduler.interval.ms.";
     "log.flush.offset.checkpoint.interval.ms", Int, Is("60000"), AtLeast(0.0), High, ReadOnly, Moot:
         "How often Kafka writes down up to where logs are synced. Ottla's index knows.";
-    "log.flush.scheduler.interval.ms", Long, Is("9223372036854775807"), Any, High, ReadOnly, Works:
+    "log.flush.scheduler.interval.ms", Long, Is("9223372036854775807"), Any, High, ReadOnly, Missing:
         "How often partitions are looked at for a sync.";
     "log.flush.start.offset.checkpoint.interval.ms", Int, Is("60000"), AtLeast(0.0), High, ReadOnly, Moot:
         "How often Kafka writes down where logs start. Ottla's index knows.";
@@ -82,15 +82,15 @@ pub(super) const LOG: &[ConfigKey] = keys! {
         "How many minutes records are kept. Without it, log.retention.hours.";
     "log.retention.ms", Long, Null, Any, High, ClusterWide, Missing:
         "How long records are kept before they may be deleted; -1 for ever. Without it, log.retention.minutes.";
-    "log.roll.hours", Int, Is("168"), AtLeast(1.0), High, ReadOnly, Works:
+    "log.roll.hours", Int, Is("168"), AtLeast(1.0), High, ReadOnly, Missing:
         "Age in hours at which a partition starts a new segment.";
-    "log.roll.jitter.hours", Int, Is("0"), AtLeast(0.0), High, ReadOnly, Works:
+    "log.roll.jitter.hours", Int, Is("0"), AtLeast(0.0), High, ReadOnly, Missing:
         "The most hours that are taken at random from log.roll.hours, so that segments do not all roll at once.";
-    "log.roll.jitter.ms", Long, Null, Any, High, ClusterWide, Works:
+    "log.roll.jitter.ms", Long, Null, Any, High, ClusterWide, Missing:
         "The most that is taken at random from log.roll.ms, so that segments do not all roll at once. Without it, log.roll.jitter.hours.";
-    "log.roll.ms", Long, Null, Any, High, ClusterWide, Works:
+    "log.roll.ms", Long, Null, Any, High, ClusterWide, Missing:
         "Age at which a partition starts a new segment. Without it, log.roll.hours.";
-    "log.segment.bytes", Int, Is("1073741824"), AtLeast(1_048_576.0), High, ClusterWide, Works:
+    "log.segment.bytes", Int, Is("1073741824"), AtLeast(1_048_576.0), High, ClusterWide, Missing:
         "Size at which a partition starts a new segment.";
     "log.segment.delete.delay.ms", Long, Is("60000"), AtLeast(0.0), High, ClusterWide, Moot:
         "How long a deleted file stays on disk.";
