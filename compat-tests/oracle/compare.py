@@ -31,7 +31,7 @@ from wire.session import Session  # noqa: E402
 
 BROKER_SETTINGS = {"num.partitions": "2", "auto.create.topics.enable": "true", "group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0",
     # The scenarios write records of 2023: a slow run must not see them expire.
-    "log.retention.ms": "-1"}
+    "log.initial.task.delay.ms": "86400000"}
 
 
 @dataclasses.dataclass

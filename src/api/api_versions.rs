@@ -54,10 +54,16 @@ pub async fn handle(
         .with_finalized_features_epoch(image.offset())
 }
 
+/// Produce is told from version 0, as Kafka 4 does (KAFKA-18659), although lower ones than the row's are refused: librdkafka takes the lowest version told for
+/// what it may compress with, and would send everything uncompressed.
+fn told_min_version(row: &table::ApiRow) -> i16 {
+    if row.key == ApiKey::Produce { 0 } else { row.min_version }
+}
+
 fn api_version(row: &table::ApiRow) -> ApiVersion {
     ApiVersion::default()
         .with_api_key(row.key as i16)
-        .with_min_version(row.min_version)
+        .with_min_version(told_min_version(row))
         .with_max_version(row.max_version)
 }
 
