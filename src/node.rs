@@ -195,11 +195,16 @@ impl Node {
         let clock: SharedClock = Arc::new(SystemClock);
         let metrics = Registry::new();
 
+        // Both read their own RocksDB, which is most of a start: one on a thread of its own, the other meanwhile here.
         let opening = Arc::clone(&config);
-        let stores = tokio::task::spawn_blocking(move || open_stores(&opening)).await.map_err(|error| {
-            NodeError::Io { what: "opening the log directories", source: io::Error::other(error) }
+        let opened = tokio::task::spawn_blocking(move || open_stores(&opening));
+        let (opened, cluster) = tokio::join!(opened, open_cluster(&config, &meta.cluster_id, Arc::clone(&clock)));
+        // The store's reason first: it is the one that knows who else has the folder.
+        let stores = opened.map_err(|error| NodeError::Io {
+            what: "opening the log directories",
+            source: io::Error::other(error),
         })??;
-        let cluster = open_cluster(&config, &meta.cluster_id, Arc::clone(&clock)).await?;
+        let cluster = cluster?;
         let current = Arc::new(ArcSwap::new(Arc::clone(&config)));
         let replicas = Arc::new(ReplicaManager::open(ReplicaOptions {
             broker_id: config.node_id,
