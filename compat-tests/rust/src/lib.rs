@@ -67,9 +67,10 @@ pub async fn topic(prefix: &str, partitions: i32, configs: &[(&str, &str)]) -> S
 pub async fn await_served(name: &str, partitions: i32) {
     let name = name.to_owned();
     let served = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = config(&[]).create().unwrap();
+        // A new client each time: librdkafka remembers for a while how many partitions there were.
         eventually(CALL, || {
-            (0..partitions).all(|p| consumer.fetch_watermarks(&name, p, Duration::from_secs(5)).is_ok())
+            let consumer: BaseConsumer = config(&[]).create().unwrap();
+            (0..partitions).all(|p| consumer.fetch_watermarks(&name, p, Duration::from_secs(2)).is_ok())
         })
     });
     assert!(served.await.unwrap(), "the topic is not served");
