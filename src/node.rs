@@ -1,7 +1,7 @@
 //! The composition root: what starts and drains in which order. The only place that wires one room's events to another.
 //!
 //! ```text
-//! start:  directories -> ports -> store -> quorum -> replicas follow the image -> broker registered -> listeners accept -> ready
+//! start:  directories -> ports -> store and quorum -> replicas follow the image -> broker registered -> listeners accept -> ready
 //! stop:   not ready -> listeners drain -> coordinators -> replicas -> store closed -> quorum closed
 //! ```
 

@@ -3,7 +3,7 @@
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -37,7 +37,6 @@ pub struct ReplicaManager {
     partitions: RwLock<Partitions>,
     /// Partitions that a store held at start and that no image has claimed yet.
     found: RwLock<HashMap<TopicIdPartition, (usize, PartitionRow), ahash::RandomState>>,
-    applied: watch::Sender<i64>,
 }
 
 impl ReplicaManager {
@@ -53,8 +52,7 @@ impl ReplicaManager {
                 }
             }
         }
-        let (applied, _) = watch::channel(-1);
-        Ok(Self { options, partitions: RwLock::default(), found: RwLock::new(found), applied })
+        Ok(Self { options, partitions: RwLock::default(), found: RwLock::new(found) })
     }
 
     pub fn broker_id(&self) -> BrokerId {
@@ -93,18 +91,10 @@ impl ReplicaManager {
         }
         self.create(missing).await?;
         self.reconfigure(image, delta);
-        self.applied.send_replace(image.offset());
         Ok(())
     }
 
-    /// Waits until the image at `offset` is served.
-    pub async fn wait_applied(&self, offset: i64) {
-        let mut applied = self.applied.subscribe();
-        // The sender lives as long as self.
-        let _ = applied.wait_for(|reached| *reached >= offset).await;
-    }
-
-    /// What the stores hold and the image at `applied` does not have: left alone, for a person to look at.
+    /// What the stores hold and the images followed so far do not have: left alone, for a person to look at.
     pub fn strays(&self) -> Vec<TopicIdPartition> {
         self.found.read().keys().copied().collect()
     }
