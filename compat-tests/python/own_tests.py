@@ -2,8 +2,11 @@
 
 The broker needs node.id=0, num.partitions=4, topic auto-creation, group.min.session.timeout.ms=1000, no initial rebalance delay, and an authorizer that
 allows everyone; BROKER_SETTINGS says so for `own_tests.py --with kafka` (or ottla), which starts one. The SSL and SASL files are left out.
-own_tests_expected.txt names what may fail, each with its reason; a listed test that passes is reported as well, so the list can only shrink.
-Exit code 0: every selected test passed or is on the list.
+own_tests_expected.txt names what may fail, each with its reason; a listed test that passes is reported as well, so the list can only shrink. A test that
+fails without being listed is run again, up to MAX_RUNS times: the client has a race of its own (a subscription that is made while its first metadata
+request is under way is forgotten until the metadata is five minutes old), which pytest's capturing of logs opens wide enough to hit one run in ten.
+Such tests are named, and more than MAX_UNSTEADY of them fail the run, so that a broker which answers only now and then does not pass.
+Exit code 0: every selected test passed, at last, or is on the list.
 """
 
 import argparse
@@ -29,8 +32,13 @@ BROKER_SETTINGS = {
     "super.users": "User:ANONYMOUS",
 }
 
+MAX_RUNS = 3
+MAX_UNSTEADY = 3
+
 # The version whose tables of APIs kafka-python goes by; it skips ApiVersions when it is told one.
 KAFKA_VERSIONS = {"kafka": "4.3", "ottla": "4.1"}
+
+NOT_RUN = "not run: "
 
 # The source distribution leaves this helper out although its fixtures import it. With KAFKA_URI set, only ExternalService is used.
 SERVICE_MODULE = '''\
@@ -69,13 +77,35 @@ def sources(version):
 
 
 def expected_failures():
-    """test name -> reason, from own_tests_expected.txt."""
+    """test name -> reason, from own_tests_expected.txt. A reason that begins with NOT_RUN keeps the test from being run at all."""
     listed = {}
     for line in (HERE / "own_tests_expected.txt").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             name, _, reason = line.partition(" | ")
             listed[name.strip()] = reason.strip()
     return listed
+
+
+def left_out(listed):
+    return {name: reason for name, reason in listed.items() if reason.startswith(NOT_RUN)}
+
+
+def run_until_steady(bootstrap, kafka_version, arguments, listed):
+    """([(test name, (outcome, message))] of each test's last run, names that failed before they passed)."""
+    if left_out(listed):
+        arguments = [*arguments, "-k", " and ".join(f"not {name}" for name in left_out(listed))] if "-k" not in arguments else arguments
+    results = dict(run(bootstrap, kafka_version, arguments))
+    unsteady = set()
+    for _ in range(MAX_RUNS - 1):
+        failed = {name for name, (kind, _) in results.items() if kind in ("failure", "error")} - set(listed)
+        if not failed or len(failed) > MAX_UNSTEADY:
+            break
+        # pytest's -k takes no brackets: the parameters of a test are run together.
+        plain = {name.partition("[")[0] for name in failed}
+        again = dict(run(bootstrap, kafka_version, ["-k", " or ".join(sorted(plain))]))
+        results.update({name: again[name] for name in failed if name in again})
+        unsteady |= failed
+    return list(results.items()), unsteady
 
 
 def run(bootstrap, kafka_version, arguments):
@@ -87,7 +117,12 @@ def run(bootstrap, kafka_version, arguments):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--show-capture=no", "--tb=short", "-rf", f"--junitxml={report}", *files, *arguments]
     subprocess.run(command, cwd=tree, env=environment)
     try:
-        return [(case.get("name"), outcome(case)) for case in xml.parse(report).iter("testcase")]
+        cases = {}
+        for case in xml.parse(report).iter("testcase"):
+            # A test whose cleaning up fails has two entries.
+            if cases.get(case.get("name"), ("passed",))[0] == "passed":
+                cases[case.get("name")] = outcome(case)
+        return list(cases.items())
     except (OSError, xml.ParseError) as e:
         sys.exit(f"pytest left no readable report: {e}")
     finally:
@@ -102,13 +137,9 @@ def outcome(case):
     return "passed", []
 
 
-def judge(results, kind=None):
-    """Prints what is not as expected, then one line of counts. Returns the exit code. The list is of what Ottla lacks: Kafka passes everything."""
-    listed = {} if kind == "kafka" else expected_failures()
-    outcomes = {}
-    for name, (kind, message) in results:
-        if outcomes.get(name, ("passed",))[0] == "passed":
-            outcomes[name] = (kind, message)
+def judge(results, unsteady, listed):
+    """Prints what is not as expected, then one line of counts. Returns the exit code."""
+    outcomes = dict(results)
     failed = {name for name, (kind, _) in outcomes.items() if kind in ("failure", "error")}
     for name in sorted(failed):
         why = f"expected: {listed[name]}" if name in listed else f"NOT EXPECTED: {' '.join(outcomes[name][1])}"
@@ -118,9 +149,15 @@ def judge(results, kind=None):
             print(f"skipped {name}: {' '.join(message)}")
         elif kind == "passed" and name in listed:
             print(f"passed  {name} although it is listed as failing: take it off own_tests_expected.txt")
+    for name, reason in left_out(listed).items():
+        print(f"{reason.replace(NOT_RUN, f'not run {name}: ', 1)}")
+    for name in sorted(unsteady - failed):
+        print(f"unsteady {name}: failed, then passed when it was run again")
     passed = sum(kind == "passed" for kind, _ in outcomes.values())
     skipped = sum(kind == "skipped" for kind, _ in outcomes.values())
     surprises = failed - set(listed)
+    if len(unsteady) > MAX_UNSTEADY:
+        surprises |= unsteady
     print(f"kafka-python {pinned_version()} own integration tests: {passed} passed, {len(surprises)} failed, {len(failed) - len(surprises)} failed as listed, {skipped} skipped")
     return 1 if surprises or not passed else 0
 
@@ -131,10 +168,12 @@ def main():
     parser.add_argument("--kafka-version", help="default: what ApiVersions of the broker amounts to: " + str(KAFKA_VERSIONS))
     args, rest = parser.parse_known_args()
     version = args.kafka_version or KAFKA_VERSIONS[args.kind or "ottla"]
+    # The list is of what Ottla lacks: Kafka passes everything.
+    listed = {} if args.kind == "kafka" else expected_failures()
     if args.kind:
         with brokers.KINDS[args.kind](settings=BROKER_SETTINGS) as broker:
-            return judge(run(broker.bootstrap, version, rest), args.kind)
-    return judge(run(os.environ.get("OTTLA_BOOTSTRAP", "127.0.0.1:9092"), version, rest))
+            return judge(*run_until_steady(broker.bootstrap, version, rest, listed), listed)
+    return judge(*run_until_steady(os.environ.get("OTTLA_BOOTSTRAP", "127.0.0.1:9092"), version, rest, listed), listed)
 
 
 if __name__ == "__main__":
