@@ -2,8 +2,11 @@
 //!
 //! Never touches sockets, RocksDB or record files. Errors become Kafka's codes in `error_code`.
 
+pub mod acls;
 pub mod advertised;
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
+pub mod alter_replica_log_dirs;
 pub mod api_versions;
 pub mod authorized_operations;
 pub mod auto_create;
@@ -36,6 +39,7 @@ pub mod leave_group;
 pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;

@@ -15,6 +15,8 @@ PROMISED = {
     "InitProducerId": (0, 5), "OffsetForLeaderEpoch": (2, 4), "DescribeConfigs": (1, 4), "AlterConfigs": (0, 2), "IncrementalAlterConfigs": (0, 1),
     "DescribeLogDirs": (1, 4), "DescribeProducers": (0, 0), "DescribeCluster": (0, 2), "DescribeTopicPartitions": (0, 0), "ListConfigResources": (0, 1),
     "DescribeQuorum": (0, 2), "ElectLeaders": (0, 2), "UpdateFeatures": (0, 2),
+    "DescribeAcls": (1, 3), "CreateAcls": (1, 3), "DeleteAcls": (1, 3), "AlterReplicaLogDirs": (1, 2), "AlterPartitionReassignments": (0, 1),
+    "ListPartitionReassignments": (0, 0),
 }
 
 

@@ -1,4 +1,4 @@
-"""ListOffsets, OffsetForLeaderEpoch, DeleteRecords and DescribeLogDirs: what a log holds and how it is cut."""
+"""ListOffsets, OffsetForLeaderEpoch, DeleteRecords, DescribeLogDirs and AlterReplicaLogDirs: what a log holds and how it is cut."""
 
 from scenarios import scenario
 from wire import records
@@ -125,6 +125,24 @@ def log_dirs(s):
     ask("unknown topic", [{"Topic": s.name("absent"), "Partitions": [0]}])
     ask("no partitions", [{"Topic": topic, "Partitions": []}])
     ask("no topics", [])
+
+
+@scenario("AlterReplicaLogDirs")
+def moved_between_log_dirs(s):
+    topic = s.topic("moved", partitions=2)[0]
+    here = s.ask("where it is", "DescribeLogDirs", {"Topics": [{"Topic": topic, "Partitions": [0]}]}, version=4)["Results"][0]["LogDir"]
+
+    def ask(label, *wanted):
+        dirs = [{"Path": path, "Topics": [{"Name": name, "Partitions": partitions}]} for path, name, partitions in wanted]
+        s.ask(label, "AlterReplicaLogDirs", {"Dirs": dirs})
+
+    ask("to where it is", (here, topic, [0, 1]))
+    ask("to no log directory", ("/no/such/folder", topic, [0]))
+    ask("partition not there", (here, topic, [0, 9]))
+    ask("unknown topic", (here, s.name("absent"), [0]))
+    ask("a name that is too long", (here, "l" * 240, [0]))
+    ask("good and bad", (here, topic, [0]), ("/no/such/folder", topic, [1]))
+    ask("nothing")
 
 
 @scenario("ListOffsets", once=True)

@@ -1,4 +1,4 @@
-"""CreateTopics, DeleteTopics, CreatePartitions and ElectLeaders."""
+"""CreateTopics, DeleteTopics, CreatePartitions, ElectLeaders and partition reassignments."""
 
 from scenarios import scenario
 from wire.codec import ZERO_UUID
@@ -202,3 +202,33 @@ def elections(s):
     ask("unknown type", 5, (topic, [0]))
     ask("nothing", 0)
     ask("no partitions", 0, (topic, []))
+
+
+@scenario("AlterPartitionReassignments")
+def reassignments(s):
+    topic = s.topic("moved", partitions=2)[0]
+
+    def ask(label, *wanted, **more):
+        topics = [{"Name": name, "Partitions": [{"PartitionIndex": p, "Replicas": replicas} for p, replicas in partitions]} for name, partitions in wanted]
+        s.ask(label, "AlterPartitionReassignments", {"TimeoutMs": 10000, "Topics": topics, **more})
+
+    ask("to where it is", (topic, [(0, [1]), (1, [1])]))
+    ask("cancelled, none under way", (topic, [(0, None)]))
+    ask("to nobody", (topic, [(0, [])]))
+    ask("to an unknown broker", (topic, [(0, [99])]))
+    ask("to one broker twice", (topic, [(0, [1, 1])]))
+    ask("partition not there", (topic, [(9, [1]), (-1, None)]))
+    ask("unknown topic", (s.name("absent"), [(0, [1])]))
+    ask("good and bad", (topic, [(0, [1]), (9, [1])]), (s.name("absent"), [(0, None)]))
+    ask("no partitions", (topic, []))
+    ask("nothing")
+    if s.version >= 1:
+        ask("another number of replicas", (topic, [(0, [])]), AllowReplicationFactorChange=False)
+        ask("the same number of replicas", (topic, [(0, [1])]), AllowReplicationFactorChange=False)
+
+
+@scenario("ListPartitionReassignments")
+def listed_reassignments(s):
+    topic = s.topic("still")[0]
+    for label, topics in [("all", None), ("one", [{"Name": topic, "PartitionIndexes": [0, 9]}]), ("unknown", [{"Name": s.name("absent"), "PartitionIndexes": [0]}]), ("none", [])]:
+        s.ask(label, "ListPartitionReassignments", {"TimeoutMs": 10000, "Topics": topics})

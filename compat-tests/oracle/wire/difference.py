@@ -14,7 +14,7 @@ ORDERLESS = [
     r"Metadata:Topics", r"Metadata:Brokers", r"DescribeLogDirs:.*", r"ListGroups:Groups", r"DescribeConfigs:.*Configs", r"DescribeGroups:.*",
     r"OffsetFetch:.*", r"CreateTopics:.*", r"DeleteTopics:.*", r"ListConfigResources:.*", r"ApiVersions:.*", r"AlterConfigs:.*", r"IncrementalAlterConfigs:.*",
     r"DeleteRecords:.*", r"ListOffsets:.*", r"OffsetForLeaderEpoch:.*", r"DescribeProducers:.*", r"CreatePartitions:.*", r"JoinGroup:Members", r"Produce:.*",
-    r"DeleteGroups:.*", r"ElectLeaders:.*", r"OffsetDelete:.*", r"DescribeQuorum:.*", r"UpdateFeatures:.*",
+    r"DeleteGroups:.*", r"ElectLeaders:.*", r"OffsetDelete:.*", r"DescribeQuorum:.*", r"UpdateFeatures:.*", r"AlterReplicaLogDirs:.*",
 ]
 
 

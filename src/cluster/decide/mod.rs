@@ -9,6 +9,7 @@ pub mod elections;
 pub mod features;
 pub mod partitions;
 pub mod producer_ids;
+pub mod reassignments;
 #[cfg(test)]
 mod tests;
 pub mod topics;

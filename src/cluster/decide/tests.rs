@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::configs::{ConfigChange, ConfigChanges, ConfigOp};
 use super::elections::Election;
 use super::features::{FeatureUpdate, UpgradeType};
+use super::reassignments::{self, Reassignment};
 use super::topics::{Deleted, DeletionTarget, TopicCreation, TopicDefaults};
 use super::*;
 use crate::cluster::apply::apply;
@@ -479,4 +480,31 @@ fn random_records(image: &MetadataImage, random: &mut SeededRandomness) -> Vec<R
             vec![Record::TopicCreated { id: random.topic_id(), name: name.into(), partitions: vec![partition()] }]
         }
     }
+}
+
+#[test]
+fn a_reassignment_changes_the_order_of_replicas_and_nothing_else() {
+    let mut world = World::with_brokers(&[1, 2, 3]);
+    assert_eq!(world.create(assigned("t", &[(0, &[1, 2])])), (None, None));
+    let decide = |world: &World, partition, replicas: Option<&[i32]>, allow| {
+        let replicas = replicas.map(|ids| ids.iter().copied().collect());
+        reassignments::alter(&world.image, &[Reassignment { topic: "t".into(), partition, replicas }], allow)
+    };
+    let error = |world: &World, partition, replicas: Option<&[i32]>, allow| {
+        let decision = decide(world, partition, replicas, allow);
+        assert!(decision.records.is_empty());
+        decision.reply.into_iter().next().unwrap().err().map(|error| error.error)
+    };
+    assert_eq!(error(&world, 0, Some(&[1, 2]), false), None);
+    assert_eq!(error(&world, 0, Some(&[1, 3]), true), Some(InvalidReplicaAssignment));
+    assert_eq!(error(&world, 0, Some(&[1]), false), Some(InvalidReplicationFactor));
+    assert_eq!(error(&world, 0, Some(&[1, 9]), true), Some(InvalidReplicaAssignment));
+    assert_eq!(error(&world, 0, Some(&[2, 2]), true), Some(InvalidReplicaAssignment));
+    assert_eq!(error(&world, 0, Some(&[]), true), Some(InvalidReplicaAssignment));
+    assert_eq!(error(&world, 0, None, true), Some(NoReassignmentInProgress));
+    assert_eq!(error(&world, 1, None, true), Some(UnknownTopicOrPartition));
+    let decision = decide(&world, 0, Some(&[2, 1]), true);
+    assert_eq!(world.take(decision), [Ok(())]);
+    let partition = world.image.topic("t").unwrap().partition(0).unwrap();
+    assert_eq!((&partition.replicas[..], partition.leader, partition.partition_epoch), (&[2, 1][..], 1, 1));
 }

@@ -417,6 +417,51 @@ fn cluster(d: &mut Draw<'_>, key: ApiKey) -> RequestKind {
                 ElectLeadersRequest::default().with_topic_partitions(Some(vec![topic])).with_timeout_ms(50),
             )
         }
+        ApiKey::AlterReplicaLogDirs => {
+            use alter_replica_log_dirs_request::*;
+            let topic = AlterReplicaLogDirTopic::default().with_name(name).with_partitions(vec![partition]);
+            let dir = AlterReplicaLogDir::default().with_path(text("/no/such/folder")).with_topics(vec![topic]);
+            RequestKind::AlterReplicaLogDirs(AlterReplicaLogDirsRequest::default().with_dirs(vec![dir]))
+        }
+        ApiKey::AlterPartitionReassignments => {
+            use alter_partition_reassignments_request::*;
+            let replicas = d.coin().then(|| vec![BrokerId(1), BrokerId(2)]);
+            let wish = ReassignablePartition::default().with_partition_index(partition).with_replicas(replicas);
+            let topic = ReassignableTopic::default().with_name(name).with_partitions(vec![wish]);
+            RequestKind::AlterPartitionReassignments(
+                AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]).with_timeout_ms(50),
+            )
+        }
+        ApiKey::ListPartitionReassignments => {
+            use list_partition_reassignments_request::*;
+            let topic =
+                ListPartitionReassignmentsTopics::default().with_name(name).with_partition_indexes(vec![partition]);
+            let topics = d.coin().then(|| vec![topic]);
+            RequestKind::ListPartitionReassignments(ListPartitionReassignmentsRequest::default().with_topics(topics))
+        }
+        ApiKey::DescribeAcls => RequestKind::DescribeAcls(
+            DescribeAclsRequest::default()
+                .with_resource_type_filter(2)
+                .with_resource_name_filter(Some(name.0))
+                .with_operation(1)
+                .with_permission_type(1),
+        ),
+        ApiKey::CreateAcls => {
+            use create_acls_request::*;
+            let creation = AclCreation::default()
+                .with_resource_type(2)
+                .with_resource_name(name.0)
+                .with_principal(text("User:ann"))
+                .with_host(text("*"))
+                .with_operation(3)
+                .with_permission_type(3);
+            RequestKind::CreateAcls(CreateAclsRequest::default().with_creations(vec![creation]))
+        }
+        ApiKey::DeleteAcls => {
+            use delete_acls_request::*;
+            let filter = DeleteAclsFilter::default().with_resource_type_filter(2).with_operation(1);
+            RequestKind::DeleteAcls(DeleteAclsRequest::default().with_filters(vec![filter.with_permission_type(1)]))
+        }
         ApiKey::DescribeQuorum => {
             use describe_quorum_request::*;
             let topic = TopicData::default()
