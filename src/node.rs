@@ -37,7 +37,6 @@ use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::replica_log::ReplicaLog;
 use crate::metrics::Registry;
-use crate::net::budget::Budget;
 use crate::net::http;
 use crate::net::listener::{NetError, RunningServer, Server};
 use crate::net::settings::{Endpoint, NetSettings};
@@ -47,6 +46,8 @@ use crate::replica::{Partition, ReplicaManager};
 use crate::store::disk::{DiskStore, OpenError, StoreOptions};
 use crate::store::quorum::{DiskQuorumStore, QuorumStoreError};
 use crate::store::{RecordStore, StoreError};
+use crate::types::budget::Budget;
+use crate::types::limits::LOAD_MEMORY_BYTES;
 use crate::types::time::SharedClock;
 use crate::types::topic_name::GROUP_METADATA_TOPIC;
 use crate::types::{SystemClock, TopicIdPartition};
@@ -213,8 +214,12 @@ impl Node {
             sync_sole_replica: config.sync_single_replica,
             metrics: Arc::clone(&metrics),
         })?);
-        let log =
-            ReplicaLog { config: Arc::clone(&current), cluster: Arc::clone(&cluster), replicas: Arc::clone(&replicas) };
+        let log = ReplicaLog {
+            config: Arc::clone(&current),
+            cluster: Arc::clone(&cluster),
+            replicas: Arc::clone(&replicas),
+            load_memory: Budget::new(LOAD_MEMORY_BYTES),
+        };
         let groups = Arc::new(GroupCoordinator::new(GroupConfig::from(&*config), Arc::new(log), Arc::clone(&clock)));
         let (image, subscription) = cluster.subscribe();
         let broker = Arc::new(Broker::new(BrokerParts {
@@ -346,6 +351,7 @@ fn open_stores(config: &BrokerConfig) -> Result<Vec<Arc<dyn RecordStore>>, NodeE
     let open = |path: &PathBuf| {
         let mut options = StoreOptions::new(path);
         options.cache_bytes = share(config.store_tail_memory_bytes());
+        options.direct_io = config.store_direct_io;
         options.index_cache_bytes = share(u64::try_from(config.store_index_memory_bytes).unwrap_or(0));
         options.record_file_bytes = u64::try_from(config.store_record_file_bytes).unwrap_or(options.record_file_bytes);
         Ok(Arc::new(DiskStore::open(options)?) as Arc<dyn RecordStore>)

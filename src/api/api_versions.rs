@@ -73,7 +73,7 @@ pub fn unsupported_version(context: &RequestContext) -> Outcome {
     let response =
         ApiVersionsResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()).with_api_keys(own);
     codec::encode_reply(API_KEY, 0, context.correlation_id, &response)
-        .map(|bytes| Some(Reply { pieces: vec![bytes] }))
+        .map(|bytes| Some(Reply::from(bytes)))
         .map_err(|error| CloseReason::Internal(error.to_string()))
 }
 

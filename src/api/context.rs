@@ -6,7 +6,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
+
+use crate::types::budget::Reservation;
 
 /// The client's library, as told in ApiVersions v3 and later (KIP-511).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +54,37 @@ pub struct RequestContext {
     pub correlation_id: i32,
     /// Empty when the client gave none.
     pub client_id: Arc<str>,
+    /// What the request's bytes were paid with. Whoever keeps some of them beyond the reply holds this too.
+    pub memory: Arc<Reservation>,
+    pub first_stage: FirstStage,
+}
+
+/// Whether what must happen in the order of arrival is done for a request. A produce has appended then.
+#[derive(Clone, Debug, Default)]
+pub struct FirstStage(Arc<AtomicBool>);
+
+impl FirstStage {
+    pub fn end(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// A reply's bytes after the length prefix: header and body, as slices to be written one after the other.
 #[derive(Debug, Default)]
 pub struct Reply {
     pub pieces: Vec<Bytes>,
+    /// What the pieces were paid with, apart from the request; held until they have left.
+    pub memory: Option<Reservation>,
+}
+
+impl From<Bytes> for Reply {
+    fn from(bytes: Bytes) -> Self {
+        Self { pieces: vec![bytes], memory: None }
+    }
 }
 
 impl Reply {
@@ -86,16 +114,17 @@ pub enum CloseReason {
 /// What becomes of a request: a reply, no reply (acks=0), or the connection's end.
 pub type Outcome = Result<Option<Reply>, CloseReason>;
 
-/// A request that has begun. The future's first poll is the request's first stage (a produce appends in it), so connections poll in the order of arrival.
+/// A request that has begun. Connections poll it first when it has arrived, so first stages run in the order of arrival.
 pub struct Begun {
     pub outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-    /// Whether the connection may begin its next request before this one has its outcome. Kafka never does; produce gains from it and keeps its meaning,
-    /// because appends happen in the first stage.
-    pub overlaps: bool,
+    /// When the connection may begin its next request before this one has its outcome: once the first stage is over, or (`None`) never. Kafka never does;
+    /// produce gains from it and keeps its meaning, because appends happen in the first stage. The stage ends while `outcome` is polled.
+    pub overlaps_after: Option<FirstStage>,
 }
 
 /// Takes whole frames (without the length prefix) from connections. The broker's dispatcher is one; tests of `net` have their own.
 pub trait Dispatch: Send + Sync + 'static {
     /// Never blocks and never panics; bad bytes come out as a [`CloseReason`].
-    fn begin(&self, connection: &Arc<Connection>, frame: bytes::BytesMut) -> Begun;
+    /// `memory` is what the frame was paid with.
+    fn begin(&self, connection: &Arc<Connection>, frame: bytes::BytesMut, memory: Arc<Reservation>) -> Begun;
 }

@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tracing::debug;
 
-use super::context::{Begun, CloseReason, Connection, Dispatch, Outcome, RequestContext};
+use super::context::{Begun, CloseReason, Connection, Dispatch, FirstStage, Outcome, RequestContext};
 use super::request_metrics::RequestMetrics;
 use super::table::{self, ApiRow};
 use super::{Broker, api_versions};
 use crate::protocol::header;
+use crate::types::budget::Reservation;
 
 /// Sends each frame to the broker's handlers.
 pub struct Dispatcher {
@@ -28,7 +29,7 @@ impl Dispatcher {
 }
 
 impl Dispatch for Dispatcher {
-    fn begin(&self, connection: &Arc<Connection>, mut frame: BytesMut) -> Begun {
+    fn begin(&self, connection: &Arc<Connection>, mut frame: BytesMut, memory: Arc<Reservation>) -> Begun {
         let parsed = match header::parse_request(&mut frame) {
             Ok(parsed) => parsed,
             Err(error) => return refuse(CloseReason::Malformed(error.to_string())),
@@ -39,6 +40,8 @@ impl Dispatch for Dispatcher {
             api_version: parsed.api_version,
             correlation_id: parsed.correlation_id,
             client_id: parsed.client_id,
+            memory,
+            first_stage: FirstStage::default(),
         };
         let (api_key, api_version) = (context.api_key, context.api_version);
         let Some(row) = table::find(api_key) else {
@@ -47,7 +50,7 @@ impl Dispatch for Dispatcher {
         if !(row.min_version..=row.max_version).contains(&api_version) {
             if api_key == api_versions::API_KEY {
                 let outcome = api_versions::unsupported_version(&context);
-                return Begun { outcome: Box::pin(async move { outcome }), overlaps: false };
+                return Begun { outcome: Box::pin(async move { outcome }), overlaps_after: None };
             }
             return refuse(CloseReason::UnsupportedVersion { api_key, api_version });
         }
@@ -58,7 +61,7 @@ impl Dispatch for Dispatcher {
                 &self.metrics,
                 (row.handler)(Arc::clone(&self.broker), context.clone(), frame),
             )),
-            overlaps: row.overlaps,
+            overlaps_after: row.overlaps.then_some(context.first_stage),
         }
     }
 }
@@ -114,5 +117,5 @@ impl Future for Timed {
 }
 
 fn refuse(reason: CloseReason) -> Begun {
-    Begun { outcome: Box::pin(async move { Err(reason) }), overlaps: false }
+    Begun { outcome: Box::pin(async move { Err(reason) }), overlaps_after: None }
 }

@@ -32,6 +32,7 @@ impl ErrorCode for StoreError {
             | Self::ReadOnly { .. }
             | Self::Damaged { .. }
             | Self::Io { .. }
+            | Self::LongRun { .. }
             | Self::Closed => ResponseError::KafkaStorageError,
         }
     }

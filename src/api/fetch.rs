@@ -18,6 +18,8 @@ use crate::protocol::fetch_response::{self, FetchReply, NodeEndpoint, PartitionR
 use crate::replica::Partition;
 use crate::replica::partition::ReplicaError;
 use crate::replica::waiters::FetchWaiter;
+use crate::types::budget::{Budget, Reservation};
+use crate::types::limits::RUN_TARGET_BYTES;
 
 /// First version that names topics by id (KIP-516).
 const TOPIC_ID_VERSION: i16 = 13;
@@ -55,6 +57,8 @@ struct Read {
     records: Records,
     diverging: Option<(i32, i64)>,
     current_leader: Option<(i32, i32)>,
+    /// Nothing was read, because that takes so much memory.
+    needs_bytes: Option<usize>,
     /// The partition was not even looked for: Kafka then tells an empty list of aborted transactions instead of none.
     unresolved: bool,
 }
@@ -94,8 +98,9 @@ pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut
         from_follower: request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0,
     };
     let (mut reads, readable) = resolve(&broker, &fetch, session.uses_topic_ids);
-    read_or_wait(&fetch, &readable, &params, &mut reads).await;
-    answer(&broker, &context, &fetch, &params, reads)
+    let job = Job { fetch: &fetch, readable: &readable, params: &params, budget: &broker.read_memory };
+    let memory = job.read_or_wait(&mut reads).await;
+    answer(&broker, &context, &fetch, &params, reads).map(|reply| reply.map(|reply| Reply { memory, ..reply }))
 }
 
 /// Kafka's answer to an isolation level that does not exist: an unknown error for all of the request.
@@ -183,32 +188,98 @@ fn find(
     broker.replicas.partition(topic.id, wanted.partition).ok_or(ResponseError::NotLeaderOrFollower)
 }
 
-async fn read_or_wait(fetch: &FetchContext, readable: &[Readable], params: &Params, reads: &mut [Read]) {
-    if readable.is_empty() {
-        return;
-    }
-    let everything: Vec<usize> = (0..readable.len()).collect();
-    let deadline = Instant::now() + params.max_wait;
-    if read_some(fetch, readable, &everything, params, reads).await || params.max_wait.is_zero() {
-        return;
-    }
-    loop {
-        let waiting = Waiting::begin(readable, params, total_bytes(reads));
-        // Bytes may have come between the read and the registration: whoever grew since is read again.
-        let mut again = grown_since(fetch, readable, params, reads);
-        if again.is_empty() {
-            if tokio::time::timeout_at(deadline, waiting.waiter.enough()).await.is_err() {
-                again = waiting.waiter.take_grown();
-                drop(waiting);
-                read_some(fetch, readable, &again, params, reads).await;
-                return;
+/// A fetch at work.
+struct Job<'a> {
+    fetch: &'a FetchContext,
+    readable: &'a [Readable],
+    params: &'a Params,
+    budget: &'a Budget,
+}
+
+impl Job<'_> {
+    /// Reads, and waits where there is too little. What comes back is paid for with what is returned.
+    async fn read_or_wait(&self, reads: &mut [Read]) -> Option<Reservation> {
+        let deadline = Instant::now() + self.params.max_wait;
+        let mut which: Vec<usize> = (0..self.readable.len()).collect();
+        let mut last = self.readable.is_empty() || self.params.max_wait.is_zero();
+        loop {
+            let (answer_now, memory) = self.read_some(&which, reads).await;
+            if answer_now || last || Instant::now() >= deadline {
+                return memory;
             }
-            again = waiting.waiter.take_grown();
+            let have = total_bytes(reads);
+            let waiting = Waiting::begin(self.readable, self.params, have);
+            // Who waits holds no memory. What was read is read again: it has come lately, and lies in memory.
+            which = self.let_go(reads);
+            drop(memory);
+            // Bytes may have come between the read and the registration: whoever grew since is read again.
+            let mut grown = grown_since(self.fetch, self.readable, self.params, reads);
+            if grown.is_empty() {
+                last = tokio::time::timeout_at(deadline, waiting.waiter.enough()).await.is_err();
+                grown = waiting.waiter.take_grown();
+            }
+            which.extend(grown);
+            which.sort_unstable();
+            which.dedup();
         }
-        drop(waiting);
-        if read_some(fetch, readable, &again, params, reads).await || Instant::now() >= deadline {
-            return;
+    }
+
+    /// Drops the records that were read. Returns whose they were.
+    fn let_go(&self, reads: &mut [Read]) -> Vec<usize> {
+        let mut whose = Vec::new();
+        for (index, one) in self.readable.iter().enumerate() {
+            if let Some(read) = reads.get_mut(one.place)
+                && read.records.bytes > 0
+            {
+                read.records = Records::default();
+                whose.push(index);
+            }
         }
+        whose
+    }
+
+    /// Reads the partitions named by `which`; no other may have records. True when the fetch can be answered now: enough bytes, an error, or a diverging
+    /// epoch. With it, what the records are paid with.
+    async fn read_some(&self, which: &[usize], reads: &mut [Read]) -> (bool, Option<Reservation>) {
+        let mut answer_now = false;
+        let mut memory = self.reserve(which).await;
+        for one in which.iter().filter_map(|index| self.readable.get(*index)) {
+            let Some(wanted) = self.fetch.partitions.get(one.place) else { continue };
+            let others = total_bytes(reads);
+            let have = memory.as_ref().map_or(0, Reservation::bytes);
+            let mut read = read_one(&one.partition, wanted, self.params, others, have).await;
+            if let Read { needs_bytes: Some(needed), .. } = read {
+                // The first batch is given whatever its length; nothing is held while that is waited for.
+                drop(memory.take());
+                let whole = self.budget.reserve(needed).await;
+                read = read_one(&one.partition, wanted, self.params, others, needed).await;
+                memory = Some(whole);
+            }
+            answer_now |= read.error != NONE || read.diverging.is_some();
+            if let Some(slot) = reads.get_mut(one.place) {
+                *slot = read;
+            }
+        }
+        let bytes = total_bytes(reads);
+        if let Some(memory) = &mut memory {
+            memory.shrink_to(bytes);
+        }
+        (answer_now || bytes >= self.params.min_bytes, memory.filter(|_| bytes > 0))
+    }
+
+    /// Memory for a part of what there is to be read, at least for one run; none where nothing has come.
+    async fn reserve(&self, which: &[usize]) -> Option<Reservation> {
+        let mut wanted_bytes = 0_usize;
+        for one in which.iter().filter_map(|index| self.readable.get(*index)) {
+            let Some(wanted) = self.fetch.partitions.get(one.place) else { continue };
+            if wanted.fetch_offset < one.partition.high_watermark() {
+                wanted_bytes = wanted_bytes.saturating_add(usize::try_from(wanted.max_bytes).unwrap_or(0));
+            }
+        }
+        if wanted_bytes == 0 {
+            return None;
+        }
+        Some(self.budget.reserve_share(wanted_bytes.min(self.params.max_bytes), RUN_TARGET_BYTES).await)
     }
 }
 
@@ -253,33 +324,19 @@ fn grown_since(fetch: &FetchContext, readable: &[Readable], params: &Params, rea
     readable.iter().enumerate().filter(|(_, one)| grown(one)).map(|(index, _)| index).collect()
 }
 
-/// Reads the partitions named by `which`. True when the fetch can be answered now: enough bytes, an error, or a diverging epoch.
-async fn read_some(
-    fetch: &FetchContext,
-    readable: &[Readable],
-    which: &[usize],
-    params: &Params,
-    reads: &mut [Read],
-) -> bool {
-    let mut answer_now = false;
-    for one in which.iter().filter_map(|index| readable.get(*index)) {
-        let (Some(wanted), Some(slot)) = (fetch.partitions.get(one.place), reads.get(one.place)) else { continue };
-        let others = total_bytes(reads) - slot.records.bytes;
-        let read = read_one(&one.partition, wanted, params, others).await;
-        answer_now |= read.error != NONE || read.diverging.is_some();
-        if let Some(slot) = reads.get_mut(one.place) {
-            *slot = read;
-        }
-    }
-    answer_now || total_bytes(reads) >= params.min_bytes
-}
-
 fn total_bytes(reads: &[Read]) -> usize {
     reads.iter().map(|read| read.records.bytes).sum()
 }
 
-async fn read_one(partition: &Arc<Partition>, wanted: &FetchPartition, params: &Params, others: usize) -> Read {
-    match try_read_one(partition, wanted, params, others).await {
+/// Reads one partition, beside `others` bytes of the same fetch, which has `have_bytes` of memory in all.
+async fn read_one(
+    partition: &Arc<Partition>,
+    wanted: &FetchPartition,
+    params: &Params,
+    others: usize,
+    have_bytes: usize,
+) -> Read {
+    match try_read_one(partition, wanted, params, others, have_bytes).await {
         Ok(read) => read,
         Err(error) => {
             let code = error.error();
@@ -302,6 +359,7 @@ async fn try_read_one(
     wanted: &FetchPartition,
     params: &Params,
     others: usize,
+    have_bytes: usize,
 ) -> Result<Read, ReplicaError> {
     partition.check_leader(wanted.current_leader_epoch)?;
     if params.from_follower {
@@ -328,11 +386,20 @@ async fn try_read_one(
     let range = ReadRange {
         from_offset: wanted.fetch_offset,
         end_offset: if params.read_committed { read.last_stable_offset } else { read.high_watermark },
-        max_bytes: wants.min(params.max_bytes.saturating_sub(others)),
+        max_bytes: wants.min(params.max_bytes.min(have_bytes).saturating_sub(others)),
         at_least_one: others == 0,
+        most_bytes: have_bytes.saturating_sub(others),
     };
     if range.max_bytes > 0 || range.at_least_one {
-        read.records = partition.log().read(&range).await?;
+        match partition.log().read(&range).await {
+            Ok(records) => read.records = records,
+            // Its turn comes with the next fetch, when it is the first; the first one gets what it needs.
+            Err(error) => match error.long_run_bytes() {
+                Some(_) if others > 0 => {}
+                Some(needed) => return Ok(Read { needs_bytes: Some(needed), ..read }),
+                None => return Err(error.into()),
+            },
+        }
     }
     partition.metrics().fetched(read.records.bytes as u64, false);
     Ok(read)
@@ -424,7 +491,7 @@ fn partition_reply(context: &RequestContext, wanted: &FetchPartition, params: &P
 
 fn reply(context: &RequestContext, reply: FetchReply) -> Outcome {
     fetch_response::encode(context.api_version, context.correlation_id, &reply)
-        .map(|pieces| Some(Reply { pieces }))
+        .map(|pieces| Some(Reply { pieces, memory: None }))
         .map_err(|error| CloseReason::Internal(error.to_string()))
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::Broker;
 use super::context::RequestContext;
 use super::error_code::ErrorCode;
+use crate::log::read::SearchMemory;
 use crate::replica::Partition;
 use crate::replica::partition::ReplicaError;
 
@@ -101,13 +102,15 @@ async fn list_one(
     } else {
         partition.high_watermark()
     };
-    find(&partition, wanted, end_offset).await.map_err(|error| error.error())
+    let memory = SearchMemory { runs: &broker.search_memory, opened: &broker.open_memory };
+    find(&partition, wanted, end_offset, &memory).await.map_err(|error| error.error())
 }
 
 async fn find(
     partition: &Arc<Partition>,
     wanted: &ListOffsetsPartition,
     end_offset: i64,
+    memory: &SearchMemory<'_>,
 ) -> Result<Found, ReplicaError> {
     let leadership = partition.check_leader(wanted.current_leader_epoch)?;
     let log = partition.log();
@@ -121,9 +124,9 @@ async fn find(
         LATEST_TIERED => Ok(Found { timestamp_ms: -1, offset: -1, leader_epoch: Some(-1) }),
         timestamp => {
             let found = if timestamp == MAX_TIMESTAMP {
-                log.offset_of_max_timestamp().await?.filter(|found| found.offset < end_offset)
+                log.offset_of_max_timestamp(memory).await?.filter(|found| found.offset < end_offset)
             } else {
-                log.offset_for_timestamp(timestamp, end_offset).await?
+                log.offset_for_timestamp(timestamp, end_offset, memory).await?
             };
             let Some(found) = found else { return Ok(NOT_FOUND) };
             let leader_epoch = log.epoch_at(found.offset)?;

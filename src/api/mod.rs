@@ -62,6 +62,8 @@ use crate::coordinator::group::GroupCoordinator;
 use crate::metrics::Registry;
 use crate::replica::ReplicaManager;
 use crate::types::BrokerId;
+use crate::types::budget::Budget;
+use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, SEARCH_MEMORY_BYTES};
 use crate::types::time::SharedClock;
 use fetch_session::FetchSessions;
 
@@ -76,6 +78,12 @@ pub struct Broker {
     pub groups: Arc<GroupCoordinator>,
     pub metrics: Arc<Registry>,
     pub fetch_sessions: FetchSessions,
+    /// For records on their way to consumers (`ottla.store.read.memory.bytes`).
+    pub read_memory: Budget,
+    /// For what comes out of compressed batches, until the store has what was made of it.
+    pub open_memory: Budget,
+    /// For runs that are searched for a timestamp: apart from consumers, who may hold theirs long.
+    pub search_memory: Budget,
     /// Where each listener really listens, by its name: differs from the configuration where a port is 0.
     pub bound: HashMap<Arc<str>, SocketAddr>,
 }
@@ -98,7 +106,21 @@ impl Broker {
         let started_with = config.load_full();
         let slots = usize::try_from(started_with.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let (id, fetch_sessions) = (started_with.node_id, FetchSessions::new(slots));
-        Self { id, config, clock, cluster, replicas, groups, metrics, fetch_sessions, bound }
+        let read_bytes = usize::try_from(started_with.store_read_memory_bytes).unwrap_or(0);
+        Self {
+            id,
+            config,
+            clock,
+            cluster,
+            replicas,
+            groups,
+            metrics,
+            fetch_sessions,
+            read_memory: Budget::new(read_bytes),
+            open_memory: Budget::new(DECOMPRESSED_BATCH_MAX_BYTES),
+            search_memory: Budget::new(SEARCH_MEMORY_BYTES),
+            bound,
+        }
     }
 
     /// The configuration now: dynamic changes replace it whole.

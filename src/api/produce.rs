@@ -24,11 +24,12 @@ use crate::protocol::batch_error::BatchError;
 use crate::protocol::batch_validation::{self, BatchRules, ValidBatch};
 use crate::protocol::compression::Compression;
 use crate::protocol::produce_request::{self, ProduceRequest};
-use crate::protocol::record_batch::{BatchView, TimestampType};
+use crate::protocol::record_batch::{BatchHeader, BatchView, TimestampType};
 use crate::replica::Partition;
 use crate::replica::partition::{Acks, ReplicaError};
 use crate::replica::waiters::OffsetWait;
-use crate::types::limits::DECOMPRESSED_BATCH_MAX_BYTES;
+use crate::types::budget::{Budget, Reservation};
+use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, USUAL_COMPRESSION_RATIO};
 use crate::types::topic_name;
 
 /// First version that tells `record_errors` (KIP-467).
@@ -39,6 +40,9 @@ const CURRENT_LEADER_VERSION: i16 = 10;
 const TOPIC_ID_VERSION: i16 = 13;
 /// The only client that may write to internal topics, as in Kafka.
 const ADMIN_CLIENT_ID: &str = "__admin_client";
+
+/// The least that is taken to open a batch in.
+const LEAST_OPENED_BYTES: usize = 64 * 1024;
 
 /// What became of one partition in the first stage.
 enum Stage {
@@ -73,7 +77,8 @@ pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut
     let request = produce_request::decode(context.api_version, body)
         .map_err(|error| CloseReason::Malformed(error.to_string()))?;
     let (raw_acks, timeout_ms) = (request.acks, request.timeout_ms);
-    let topics = append_all(&broker, &context, request);
+    let topics = append_all(&broker, &context, request).await;
+    context.first_stage.end();
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     let response = answer(&broker, &context, topics, timeout).await;
     if raw_acks == 0 {
@@ -85,7 +90,8 @@ pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut
     table::encode(&context, &response)
 }
 
-fn append_all(broker: &Arc<Broker>, context: &RequestContext, request: ProduceRequest) -> Vec<TopicStage> {
+/// The first stage. It waits for nothing but memory to open compressed batches in, where their topic asks for that.
+async fn append_all(broker: &Arc<Broker>, context: &RequestContext, request: ProduceRequest) -> Vec<TopicStage> {
     let acks = match request.acks {
         0 => Some(Acks::None),
         1 => Some(Acks::Leader),
@@ -115,7 +121,7 @@ fn append_all(broker: &Arc<Broker>, context: &RequestContext, request: ProduceRe
                 Some(known) => {
                     let records = wanted.records.unwrap_or_default();
                     let target = Target { topic_id: known.id, topic: &known.name, partition: wanted.index };
-                    append_one(broker, context, &target, records, acks, transactional_id)
+                    append_one(broker, context, &target, records, acks, transactional_id).await
                 }
             };
             partitions.push((wanted.index, stage.unwrap_or_else(Stage::Failed)));
@@ -134,7 +140,7 @@ struct Target<'a> {
     partition: i32,
 }
 
-fn append_one(
+async fn append_one(
     broker: &Arc<Broker>,
     context: &RequestContext,
     target: &Target<'_>,
@@ -155,25 +161,36 @@ fn append_one(
         .partition(target.topic_id, target.partition)
         .ok_or_else(|| Failure::of(ResponseError::NotLeaderOrFollower))?;
     let refused = records.len() as u64;
-    append_valid(broker, &partition, records, acks).inspect_err(|_| partition.metrics().produce_failed(refused))
+    let appended = append_valid(broker, context, &partition, records, acks).await;
+    appended.inspect_err(|_| partition.metrics().produce_failed(refused))
 }
 
-fn append_valid(
+async fn append_valid(
     broker: &Arc<Broker>,
+    context: &RequestContext,
     partition: &Arc<Partition>,
-    records: BytesMut,
+    mut records: BytesMut,
     acks: Acks,
 ) -> Result<Stage, Failure> {
     partition.check_leader(-1).map_err(|error| replica_failure(&error, partition))?;
     let batch = BatchView::parse(&records).map_err(|error| batch_failure(&error, -1))?;
-    let rules = rules(broker, partition);
-    let valid = batch_validation::validate(&batch, &rules)
-        .map_err(|error| batch_failure(&error, partition.log().start_offset()))?;
-    let size = batch.bytes.len();
-    let (records, info) = prepare(partition, records, size, &valid, &rules)
-        .map_err(|error| batch_failure(&error, partition.log().start_offset()))?;
+    let (header, size) = (batch.header, batch.bytes.len());
+    records.truncate(size);
+    let mut rules = rules(broker, partition);
+    let mut opening = None;
+    let checked = if opens(&header, &rules, partition) {
+        open(&broker.open_memory, &records, partition, &mut rules, &mut opening).await
+    } else {
+        check(&records, partition, &rules)
+    };
+    let (valid, anew) = checked.map_err(|error| batch_failure(&error, partition.log().start_offset()))?;
+    let memory = match (&anew, opening) {
+        (Some(_), Some(opening)) => Arc::new(opening),
+        _ => Arc::clone(&context.memory),
+    };
+    let info = info(&valid);
     let (appended, wait) = partition
-        .append(records, &[info], AppendOrigin::Client, acks, -1)
+        .append(anew.unwrap_or(records), &[info], AppendOrigin::Client, acks, -1, Some(memory))
         .map_err(|error| replica_failure(&error, partition))?;
     partition.metrics().produced(u64::try_from(valid.header.record_count).unwrap_or(0), size as u64);
     let log_append_time_ms = match (valid.timestamp_type, appended.duplicate_timestamp_ms) {
@@ -201,36 +218,81 @@ fn rules(broker: &Broker, partition: &Partition) -> BatchRules {
     }
 }
 
-/// The bytes to append: the producer's own, or, where the topic asks for another codec or the offsets have gaps, the batch built anew.
-fn prepare(
-    partition: &Partition,
-    mut records: BytesMut,
-    size: usize,
-    valid: &ValidBatch,
-    rules: &BatchRules,
-) -> Result<(BytesMut, BatchInfo), BatchError> {
-    records.truncate(size);
-    let config = partition.config();
-    let given = valid.header.attributes.compression()?;
-    let (wanted, level) = match config.compression {
+/// The codec that the topic asks for, and its level.
+fn wanted_codec(partition: &Partition, given: Compression) -> (Compression, Option<i32>) {
+    match partition.config().compression {
         CompressionType::Producer => (given, None),
         CompressionType::Uncompressed => (Compression::None, None),
         CompressionType::Gzip(level) => (Compression::Gzip, Some(level)),
         CompressionType::Snappy => (Compression::Snappy, None),
         CompressionType::Lz4(level) => (Compression::Lz4, Some(level)),
         CompressionType::Zstd(level) => (Compression::Zstd, Some(level)),
-    };
-    if wanted != given || !valid.consecutive_offsets {
-        let batch = BatchView { header: valid.header, bytes: &records, position: 0 };
-        records = batch_builder::rebuild(&batch, wanted, level, rules.max_decompressed_bytes)?;
     }
+}
+
+/// Whether a compressed batch has to be opened, for a rule or for another codec.
+fn opens(header: &BatchHeader, rules: &BatchRules, partition: &Partition) -> bool {
+    match header.attributes.compression() {
+        Ok(Compression::None) | Err(_) => false,
+        Ok(given) => batch_validation::needs_records(header, rules) || wanted_codec(partition, given).0 != given,
+    }
+}
+
+/// As [`check`] for a batch that has to be opened: memory for what comes out is taken first, for as much as comes out of ordinary batches, and for the most
+/// there may be where that was too little. What the batch made anew keeps is left in `opening`.
+async fn open(
+    budget: &Budget,
+    records: &[u8],
+    partition: &Partition,
+    rules: &mut BatchRules,
+    opening: &mut Option<Reservation>,
+) -> Result<(ValidBatch, Option<BytesMut>), BatchError> {
+    let most = rules.max_decompressed_bytes;
+    let mut bytes = records.len().saturating_mul(USUAL_COMPRESSION_RATIO).clamp(LEAST_OPENED_BYTES.min(most), most);
+    loop {
+        let mut memory = budget.reserve(bytes).await;
+        rules.max_decompressed_bytes = bytes;
+        match check(records, partition, rules) {
+            Err(BatchError::Bomb(_)) if bytes < most => bytes = most,
+            checked => {
+                memory.shrink_to(checked.as_ref().ok().and_then(|(_, anew)| anew.as_ref()).map_or(0, BytesMut::len));
+                *opening = Some(memory);
+                return checked;
+            }
+        }
+    }
+}
+
+/// Validates a batch, and builds it anew where the topic asks for another codec or the offsets have gaps.
+fn check(
+    records: &[u8],
+    partition: &Partition,
+    rules: &BatchRules,
+) -> Result<(ValidBatch, Option<BytesMut>), BatchError> {
+    let batch = BatchView::parse(records)?;
+    let valid = batch_validation::validate(&batch, rules)?;
+    let given = valid.header.attributes.compression()?;
+    let (wanted, level) = wanted_codec(partition, given);
+    if wanted == given && valid.consecutive_offsets {
+        return Ok((valid, None));
+    }
+    let batch = BatchView { header: valid.header, ..batch };
+    let anew = batch_builder::rebuild(&batch, wanted, level, rules.max_decompressed_bytes)?;
+    // Kafka looks at the size once more, too.
+    if anew.len() > rules.max_batch_bytes {
+        return Err(BatchError::TooLarge { size: anew.len(), max: rules.max_batch_bytes });
+    }
+    Ok((valid, Some(anew)))
+}
+
+fn info(valid: &ValidBatch) -> BatchInfo {
     let mut info = BatchInfo::new(0, &valid.header, None);
     info.timestamp_type = valid.timestamp_type;
     info.max_timestamp_ms = valid.max_timestamp_ms;
     if let Some(producer) = info.producer.as_mut() {
         producer.max_timestamp_ms = valid.max_timestamp_ms;
     }
-    Ok((records, info))
+    info
 }
 
 async fn answer(

@@ -19,7 +19,7 @@ pub struct ApiRow {
     pub key: ApiKey,
     pub min_version: i16,
     pub max_version: i16,
-    /// Whether the connection's next request may begin before this one's reply (see `context::Begun`).
+    /// Whether the connection's next request may begin before this one's reply, once the handler has ended the first stage (see `context::Begun`).
     pub overlaps: bool,
     pub handler: Handler,
 }
@@ -112,6 +112,6 @@ pub fn decode<T: Decodable>(context: &RequestContext, body: BytesMut) -> Result<
 /// Encodes a reply's header and body.
 pub fn encode<T: Encodable>(context: &RequestContext, response: &T) -> Outcome {
     codec::encode_reply(context.api_key, context.api_version, context.correlation_id, response)
-        .map(|bytes| Some(Reply { pieces: vec![bytes] }))
+        .map(|bytes| Some(Reply::from(bytes)))
         .map_err(|error| CloseReason::Internal(error.to_string()))
 }

@@ -10,9 +10,11 @@
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use thiserror::Error;
 
 use crate::types::LeaderEpoch;
+use crate::types::budget::Reservation;
 
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -54,6 +56,8 @@ pub struct LoadChunk {
     pub batches: Vec<Bytes>,
     /// Where to go on. `None` says that everything up to the log's end has been given, and is committed.
     pub next_offset: Option<i64>,
+    /// What the batches were paid with.
+    pub memory: Option<Arc<Reservation>>,
 }
 
 /// The partitions of one internal topic, as far as this broker leads them.

@@ -159,7 +159,7 @@ impl CoordinatorLog for MemoryLog {
                     next = Some(header.base_offset);
                 }
             }
-            Ok(LoadChunk { batches: found.into_iter().collect(), next_offset: next })
+            Ok(LoadChunk { batches: found.into_iter().collect(), next_offset: next, memory: None })
         })
     }
 }

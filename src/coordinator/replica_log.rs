@@ -21,6 +21,7 @@ use crate::protocol::record_batch::BatchView;
 use crate::replica::partition::{Acks, ReplicaError};
 use crate::replica::{Partition, ReplicaManager};
 use crate::types::LeaderEpoch;
+use crate::types::budget::Budget;
 use crate::types::topic_name::GROUP_METADATA_TOPIC;
 
 /// Bytes read in one piece while a partition is loaded.
@@ -31,6 +32,8 @@ pub struct ReplicaLog {
     pub config: Arc<ArcSwap<BrokerConfig>>,
     pub cluster: Arc<Cluster>,
     pub replicas: Arc<ReplicaManager>,
+    /// For what is read while partitions load, however many do at a time.
+    pub load_memory: Budget,
 }
 
 impl ReplicaLog {
@@ -94,9 +97,10 @@ impl CoordinatorLog for ReplicaLog {
         from_offset: i64,
     ) -> BoxFuture<Result<LoadChunk, LoadError>> {
         let found = self.partition(partition, leader_epoch);
+        let memory = self.load_memory.clone();
         Box::pin(async move {
             let found = found.map_err(|_| LoadError::NotLeader { partition, leader_epoch })?;
-            load_chunk(&found, from_offset).await
+            load_chunk(&found, from_offset, &memory).await
         })
     }
 }
@@ -112,8 +116,9 @@ fn begin_append(
         return Err(AppendError::TooLarge { bytes: batch.len(), max_bytes });
     }
     let info = BatchInfo::new(0, &header, None);
-    let appended =
-        partition.append(BytesMut::from(batch.as_ref()), &[info], AppendOrigin::Coordinator, Acks::All, leader_epoch);
+    let records = BytesMut::from(batch.as_ref());
+    // One batch of a shard is in flight at a time: that bounds them.
+    let appended = partition.append(records, &[info], AppendOrigin::Coordinator, Acks::All, leader_epoch, None);
     appended.map(|(_, wait)| wait).map_err(|error| match error {
         ReplicaError::NotLeader { .. }
         | ReplicaError::FencedLeaderEpoch { .. }
@@ -125,22 +130,36 @@ fn begin_append(
     })
 }
 
-async fn load_chunk(partition: &Partition, from_offset: i64) -> Result<LoadChunk, LoadError> {
+async fn load_chunk(partition: &Partition, from_offset: i64, budget: &Budget) -> Result<LoadChunk, LoadError> {
     let log = partition.log();
     let from_offset = from_offset.max(log.start_offset());
     let end_offset = partition.high_watermark();
     if from_offset >= end_offset {
         return Ok(LoadChunk::default());
     }
-    let range = ReadRange { from_offset, end_offset, max_bytes: LOAD_BYTES, at_least_one: true };
-    let records = log.read(&range).await.map_err(|error| LoadError::Storage(error.to_string()))?;
+    let mut range =
+        ReadRange { from_offset, end_offset, max_bytes: LOAD_BYTES, at_least_one: true, most_bytes: 2 * LOAD_BYTES };
+    let (records, memory) = loop {
+        let mut memory = budget.reserve(range.most_bytes).await;
+        match log.read(&range).await {
+            Ok(records) => {
+                memory.shrink_to(records.bytes);
+                break (records, memory);
+            }
+            Err(error) => match error.long_run_bytes().filter(|needed| *needed > range.most_bytes) {
+                Some(needed) => range.most_bytes = needed,
+                None => return Err(LoadError::Storage(error.to_string())),
+            },
+        }
+    };
     let last = records.pieces.last().and_then(|piece| crate::protocol::record_batch::Batches::new(piece).last());
     let next_offset = match last {
         Some(batch) => batch.map_err(|error| LoadError::Storage(error.to_string()))?.header.last_offset() + 1,
         // Nothing at all up to the high watermark: compaction may leave such a gap at the end.
         None => end_offset,
     };
-    Ok(LoadChunk { batches: records.pieces, next_offset: (next_offset < end_offset).then_some(next_offset) })
+    let next_offset = (next_offset < end_offset).then_some(next_offset);
+    Ok(LoadChunk { batches: records.pieces, next_offset, memory: Some(Arc::new(memory)) })
 }
 
 /// The topic as Kafka makes it: compacted, small segments, as many partitions and replicas as configured.

@@ -22,6 +22,7 @@ use super::producers::{self, AppendOrigin, BatchMetadata, Checked, ProducerEntry
 use crate::protocol::batch_error::BatchError;
 use crate::protocol::record_batch::BatchMut;
 use crate::store::{Append, Durability, LocalId, PartitionRow, RecordStore, StateKind, StateRow, StoreError, Write};
+use crate::types::budget::Reservation;
 use crate::types::{LeaderEpoch, TopicIdPartition};
 
 /// Told of a log's progress, on the store's writer thread: must not block.
@@ -48,6 +49,16 @@ pub enum LogError {
     DamagedRecords { id: TopicIdPartition, offset: i64, what: String },
 }
 
+impl LogError {
+    /// For a read that was refused because the first run is longer than what may be read: how long it is.
+    pub fn long_run_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Store(StoreError::LongRun { length_bytes, .. }) => Some(*length_bytes),
+            _ => None,
+        }
+    }
+}
+
 /// Where an accepted append is. It is acknowledged only once the end offset (or the high watermark) has passed `last_offset`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Appended {
@@ -67,6 +78,8 @@ pub struct AppendRequest<'a> {
     pub durability: Durability,
     /// `flush.messages`: an append that brings the unsynced records to this many is synced.
     pub flush_messages: i64,
+    /// What the bytes were paid with, held until the store has written them, whoever waits for that or not.
+    pub memory: Option<Arc<Reservation>>,
 }
 
 /// What an append or a load changes, under one lock.
@@ -155,7 +168,7 @@ impl PartitionLog {
 
     /// Checks producers, gives offsets, and queues the batches. The listener tells when they are written.
     pub fn append(self: &Arc<Self>, request: AppendRequest<'_>) -> Result<Appended, LogError> {
-        let AppendRequest { mut records, batches, leader_epoch, origin, durability, flush_messages } = request;
+        let AppendRequest { mut records, batches, leader_epoch, origin, durability, flush_messages, memory } = request;
         let mut state = self.state.lock();
         let base_offset = state.next_offset;
         let loaded = self.loaded(&mut state)?;
@@ -187,6 +200,7 @@ impl PartitionLog {
                 state: rows,
             },
             durability,
+            memory,
         )?;
         state.next_offset = next_offset;
         state.unsynced_records = if durability == Durability::Synced { 0 } else { unsynced };
@@ -199,17 +213,25 @@ impl PartitionLog {
         Ok(Appended { base_offset, last_offset: next_offset - 1, duplicate_timestamp_ms: None })
     }
 
-    fn submit(self: &Arc<Self>, append: Append, durability: Durability) -> Result<(), StoreError> {
+    fn submit(
+        self: &Arc<Self>,
+        append: Append,
+        durability: Durability,
+        memory: Option<Arc<Reservation>>,
+    ) -> Result<(), StoreError> {
         let (log, end_offset, bytes) = (Arc::clone(self), append.last_offset + 1, append.batches.len());
         self.store.submit(
             Write::Append(append),
             durability,
-            Box::new(move |result| match result {
-                Ok(()) => {
-                    log.end_offset.store(end_offset, Ordering::Release);
-                    log.listener.written(end_offset, bytes);
+            Box::new(move |result| {
+                drop(memory);
+                match result {
+                    Ok(()) => {
+                        log.end_offset.store(end_offset, Ordering::Release);
+                        log.listener.written(end_offset, bytes);
+                    }
+                    Err(error) => log.listener.failed(&error),
                 }
-                Err(error) => log.listener.failed(&error),
             }),
         )
     }

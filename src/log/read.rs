@@ -5,10 +5,12 @@
 use bytes::Bytes;
 
 use super::partition_log::{LogError, PartitionLog};
+use crate::protocol::batch_error::BatchError;
 use crate::protocol::record_batch::{BatchHeader, BatchView, Batches};
 use crate::protocol::records::{self, TimestampOffset};
-use crate::store::{ReadRequest, Run};
-use crate::types::limits::DECOMPRESSED_BATCH_MAX_BYTES;
+use crate::store::{ReadRequest, Run, RunInfo, StoreError};
+use crate::types::budget::{Budget, Reservation};
+use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, USUAL_COMPRESSION_RATIO};
 
 /// What to read.
 #[derive(Clone, Copy, Debug)]
@@ -20,9 +22,23 @@ pub struct ReadRange {
     pub max_bytes: usize,
     /// Whether the first batch is returned even when it does not fit.
     pub at_least_one: bool,
+    /// What may be read and returned at all, the first batch's run too: more is [`StoreError::LongRun`].
+    pub most_bytes: usize,
 }
 
-/// Whole batches, in order.
+/// Memory for a search by timestamp.
+#[derive(Clone, Copy)]
+pub struct SearchMemory<'a> {
+    /// For runs that are looked through.
+    pub runs: &'a Budget,
+    /// For what comes out of compressed batches.
+    pub opened: &'a Budget,
+}
+
+/// A slice of a run keeps all of the memory that the run lies in. Where that is more than so many times the slice, a copy is kept instead.
+const MOST_PINNED: usize = 4;
+
+/// Whole batches, in order. What they keep in memory is at most [`MOST_PINNED`] times their bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Records {
     pub pieces: Vec<Bytes>,
@@ -56,25 +72,21 @@ impl PartitionLog {
         &self,
         timestamp_ms: i64,
         end_offset: i64,
+        memory: &SearchMemory<'_>,
     ) -> Result<Option<TimestampOffset>, LogError> {
         let mut from_offset = self.start_offset();
         while let Some(run) = self.store().find_timestamp(self.local_id(), timestamp_ms, from_offset).await? {
             if run.base_offset >= end_offset {
                 return Ok(None);
             }
-            for piece in self.whole_run(run.base_offset, run.last_offset + 1).await? {
+            let (pieces, _paid) = self.whole_run(&run, memory).await?;
+            for piece in pieces {
                 for batch in Batches::new(&piece) {
                     let batch = batch.map_err(|e| self.damaged(run.base_offset, &e))?;
                     if batch.header.max_timestamp_ms < timestamp_ms {
                         continue;
                     }
-                    let found = records::first_at_or_after(
-                        &batch,
-                        timestamp_ms,
-                        self.start_offset(),
-                        DECOMPRESSED_BATCH_MAX_BYTES,
-                    )
-                    .map_err(|e| self.damaged(batch.header.base_offset, &e))?;
+                    let found = self.first_at_or_after(&batch, timestamp_ms, memory).await?;
                     if let Some(found) = found {
                         return Ok((found.offset < end_offset).then_some(found));
                     }
@@ -86,35 +98,58 @@ impl PartitionLog {
     }
 
     /// The record with the largest timestamp (the earliest of them), for ListOffsets' -3 (KIP-734).
-    pub async fn offset_of_max_timestamp(&self) -> Result<Option<TimestampOffset>, LogError> {
+    pub async fn offset_of_max_timestamp(
+        &self,
+        memory: &SearchMemory<'_>,
+    ) -> Result<Option<TimestampOffset>, LogError> {
         let Some(run) = self.store().max_timestamp(self.local_id()).await? else { return Ok(None) };
         let mut best: Option<TimestampOffset> = None;
-        for piece in self.whole_run(run.base_offset, run.last_offset + 1).await? {
+        let (pieces, _paid) = self.whole_run(&run, memory).await?;
+        for piece in pieces {
             for batch in Batches::new(&piece) {
                 let batch = batch.map_err(|e| self.damaged(run.base_offset, &e))?;
                 if best.is_some_and(|best| best.timestamp_ms >= batch.header.max_timestamp_ms) {
                     continue;
                 }
-                let found = records::first_at_or_after(
-                    &batch,
-                    batch.header.max_timestamp_ms,
-                    self.start_offset(),
-                    DECOMPRESSED_BATCH_MAX_BYTES,
-                )
-                .map_err(|e| self.damaged(batch.header.base_offset, &e))?;
+                let found = self.first_at_or_after(&batch, batch.header.max_timestamp_ms, memory).await?;
                 best = found.or(best);
             }
         }
         Ok(best)
     }
 
-    async fn whole_run(&self, base_offset: i64, end_offset: i64) -> Result<Vec<Bytes>, LogError> {
-        let request = ReadRequest { local_id: self.local_id(), from_offset: base_offset, end_offset, max_bytes: 1 };
+    /// A batch's first record at or after `timestamp_ms`. Memory to open a compressed one in is taken first: what ordinary ones need, then the most.
+    async fn first_at_or_after(
+        &self,
+        batch: &BatchView<'_>,
+        timestamp_ms: i64,
+        memory: &SearchMemory<'_>,
+    ) -> Result<Option<TimestampOffset>, LogError> {
+        let most = DECOMPRESSED_BATCH_MAX_BYTES;
+        let mut bytes = batch.bytes.len().saturating_mul(USUAL_COMPRESSION_RATIO).min(most);
+        loop {
+            let _paid = memory.opened.reserve(bytes).await;
+            match records::first_at_or_after(batch, timestamp_ms, self.start_offset(), bytes) {
+                Err(BatchError::Bomb(_)) if bytes < most => bytes = most,
+                found => return found.map_err(|e| self.damaged(batch.header.base_offset, &e)),
+            }
+        }
+    }
+
+    async fn whole_run(&self, run: &RunInfo, memory: &SearchMemory<'_>) -> Result<(Vec<Bytes>, Reservation), LogError> {
+        let paid = memory.runs.reserve(usize::try_from(run.length_bytes).unwrap_or(usize::MAX)).await;
+        let request = ReadRequest {
+            local_id: self.local_id(),
+            from_offset: run.base_offset,
+            end_offset: run.last_offset + 1,
+            max_bytes: 1,
+            most_bytes: usize::MAX,
+        };
         let runs = match self.store().read_cached(&request) {
             Some(runs) => runs,
             None => self.store().read(request).await?,
         };
-        Ok(runs.into_iter().take(1).flat_map(|run| run.pieces).collect())
+        Ok((runs.into_iter().take(1).flat_map(|run| run.pieces).collect(), paid))
     }
 
     fn check_range(&self, range: &ReadRange) -> Result<(), LogError> {
@@ -132,6 +167,7 @@ impl PartitionLog {
             end_offset: range.end_offset,
             // The first batch may be wanted whatever its size.
             max_bytes: range.max_bytes.max(1),
+            most_bytes: range.most_bytes,
         }
     }
 
@@ -142,8 +178,14 @@ impl PartitionLog {
                 let cut = cut_piece(piece, run.info.last_offset, range, &selected)
                     .map_err(|e| self.damaged(run.info.base_offset, &e))?;
                 if let Some((from, to)) = cut.range {
+                    let length_bytes = selected.bytes + (to - from);
+                    if length_bytes > range.most_bytes {
+                        return Err(StoreError::LongRun { length_bytes, most_bytes: range.most_bytes }.into());
+                    }
                     selected.bytes += to - from;
-                    selected.pieces.push(piece.slice(from..to));
+                    let slice = piece.slice(from..to);
+                    let copy = slice.len().saturating_mul(MOST_PINNED) < run.pinned_bytes;
+                    selected.pieces.push(if copy { Bytes::copy_from_slice(&slice) } else { slice });
                 }
                 if cut.full {
                     return Ok(selected);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::append::BatchInfo;
 use super::partition_log::AppendRequest;
 use super::producers::{AppendOrigin, ProducerError};
-use super::read::ReadRange;
+use super::read::{ReadRange, SearchMemory};
 use super::{LogError, LogListener, PartitionLog};
 use crate::protocol::batch_builder::BatchBuilder;
 use crate::protocol::compression::Compression;
@@ -15,6 +15,7 @@ use crate::protocol::record_batch::{BatchView, Batches};
 use crate::store::memory::MemoryStore;
 use crate::store::{Durability, RecordStore, StoreError, Write};
 use crate::types::TopicIdPartition;
+use crate::types::budget::Budget;
 
 #[derive(Default)]
 struct Heard {
@@ -111,6 +112,7 @@ fn append_in_epoch(log: &Arc<PartitionLog>, batch: &Batch, leader_epoch: i32) ->
         origin: AppendOrigin::Client,
         durability: Durability::Written,
         flush_messages: i64::MAX,
+        memory: None,
     };
     let appended = log.append(request)?;
     settle(log.store().as_ref());
@@ -122,7 +124,8 @@ fn append(log: &Arc<PartitionLog>, batch: &Batch) -> Result<(i64, i64), LogError
 }
 
 async fn offsets_read(log: &PartitionLog, from_offset: i64, max_bytes: usize) -> Result<Vec<(i64, i64)>, LogError> {
-    let range = ReadRange { from_offset, end_offset: log.end_offset(), max_bytes, at_least_one: true };
+    let range =
+        ReadRange { from_offset, end_offset: log.end_offset(), max_bytes, at_least_one: true, most_bytes: usize::MAX };
     let records = log.read(&range).await?;
     let pieces = records.pieces.iter();
     Ok(pieces
@@ -160,9 +163,11 @@ async fn a_read_stops_at_its_bytes_and_at_its_end_offset() {
     let one = build(&plain(&[1])).len();
     assert_eq!(offsets_read(&log, 0, 2 * one).await, Ok(vec![(0, 0), (1, 1)]));
     assert_eq!(offsets_read(&log, 1, 3 * one - 1).await, Ok(vec![(1, 1), (2, 2)]));
-    let range = ReadRange { from_offset: 0, end_offset: 2, max_bytes: usize::MAX, at_least_one: true };
+    let range =
+        ReadRange { from_offset: 0, end_offset: 2, max_bytes: usize::MAX, at_least_one: true, most_bytes: usize::MAX };
     assert_eq!(log.read(&range).await.expect("read").bytes, 2 * one);
-    let range = ReadRange { from_offset: 0, end_offset: 4, max_bytes: one - 1, at_least_one: false };
+    let range =
+        ReadRange { from_offset: 0, end_offset: 4, max_bytes: one - 1, at_least_one: false, most_bytes: usize::MAX };
     assert_eq!(log.read(&range).await.expect("read").bytes, 0);
 }
 
@@ -203,8 +208,14 @@ async fn timestamps_are_found_to_the_record() {
     append(&log, &plain(&[100, 300, 200])).expect("appended");
     let packed = Batch { compression: Compression::Lz4, ..plain(&[400, 500, 450]) };
     append(&log, &packed).expect("appended");
+    // The run is longer than all there is for runs: it is searched all the same, alone.
+    let (runs, opened) = (Budget::new(10), Budget::new(1 << 20));
+    let memory = SearchMemory { runs: &runs, opened: &opened };
     let find = async |timestamp| {
-        log.offset_for_timestamp(timestamp, log.end_offset()).await.expect("found").map(|f| (f.offset, f.timestamp_ms))
+        log.offset_for_timestamp(timestamp, log.end_offset(), &memory)
+            .await
+            .expect("found")
+            .map(|f| (f.offset, f.timestamp_ms))
     };
     assert_eq!(find(0).await, Some((0, 100)));
     assert_eq!(find(150).await, Some((1, 300)));
@@ -212,7 +223,7 @@ async fn timestamps_are_found_to_the_record() {
     assert_eq!(find(301).await, Some((3, 400)));
     assert_eq!(find(451).await, Some((4, 500)));
     assert_eq!(find(501).await, None);
-    let largest = log.offset_of_max_timestamp().await.expect("found").map(|f| (f.offset, f.timestamp_ms));
+    let largest = log.offset_of_max_timestamp(&memory).await.expect("found").map(|f| (f.offset, f.timestamp_ms));
     assert_eq!(largest, Some((4, 500)));
 }
 
@@ -226,5 +237,49 @@ async fn the_start_offset_moves_up_only_and_stays_after_a_restart() {
     assert!(matches!(offsets_read(&log, 2, 10).await, Err(LogError::OffsetOutOfRange { start: 3, .. })));
     let Fixture { log, .. } = reopened(store);
     assert_eq!(log.start_offset(), 3);
-    assert_eq!(log.offset_for_timestamp(0, 4).await.expect("found").map(|f| f.offset), Some(3));
+    let (runs, opened) = (Budget::new(1 << 20), Budget::new(1 << 20));
+    let memory = SearchMemory { runs: &runs, opened: &opened };
+    assert_eq!(log.offset_for_timestamp(0, 4, &memory).await.expect("found").map(|f| f.offset), Some(3));
+}
+
+#[tokio::test]
+async fn what_an_append_was_paid_with_is_held_until_it_is_written() {
+    let Fixture { store, log, .. } = fixture();
+    let budget = Budget::new(100);
+    let records = build(&plain(&[1]));
+    let info = BatchInfo::new(0, &BatchView::parse(&records).expect("header").header, None);
+    store.hold();
+    log.append(AppendRequest {
+        records,
+        batches: &[info],
+        leader_epoch: 0,
+        origin: AppendOrigin::Client,
+        durability: Durability::Written,
+        flush_messages: i64::MAX,
+        memory: budget.try_reserve(60).map(Arc::new),
+    })
+    .expect("appended");
+    // Nobody waits for the write, and it waits for the disk.
+    assert_eq!(budget.available_bytes(), 40);
+    store.release();
+    settle(&*store);
+    assert_eq!(budget.available_bytes(), 100);
+}
+
+#[tokio::test]
+async fn no_more_is_read_than_is_paid_for() {
+    let Fixture { store, log, .. } = fixture();
+    let one = build(&plain(&[1])).len();
+    for _ in 0..3 {
+        append(&log, &plain(&[1])).expect("appended");
+    }
+    for cold in [false, true] {
+        store.set_cold(cold);
+        let read = async |most_bytes| {
+            let range = ReadRange { from_offset: 0, end_offset: 3, max_bytes: 2 * one, at_least_one: true, most_bytes };
+            log.read(&range).await.map(|records| records.bytes)
+        };
+        assert_eq!(read(one - 1).await.map_err(|error| error.long_run_bytes()), Err(Some(one)));
+        assert_eq!(read(2 * one).await, Ok(2 * one));
+    }
 }

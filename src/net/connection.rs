@@ -15,12 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
-use super::budget::{Budget, Reservation};
 use super::frames::{Frame, Frames, NotAFrame, ReadOutcome};
 use super::outbox::Outbox;
-use super::settings::{CLOSING_FLUSH, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, ORPHAN_TIME};
+use super::settings::{CLOSING_FLUSH, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, MIN_REPLY_BYTES_PER_SECOND, ORPHAN_TIME};
 use super::telemetry::ListenerMetrics;
-use crate::api::context::{CloseReason, Connection, Dispatch, Outcome};
+use crate::api::context::{CloseReason, Connection, Dispatch, FirstStage, Outcome};
+use crate::types::budget::{Budget, Reservation};
 
 /// Reads of one connection before other tasks of the thread get their turn.
 const ROUNDS_PER_TURN: usize = 8;
@@ -46,6 +46,8 @@ pub enum Ended {
     Idle,
     Draining,
     SlowBody,
+    /// The client left replies unread whose memory others wait for.
+    SlowReader,
     NotAFrame(NotAFrame),
     Request(CloseReason),
     Io(io::Error),
@@ -55,7 +57,7 @@ impl Ended {
     /// Whether the peer did something that an operator may want to know.
     pub fn is_fault(&self) -> bool {
         match self {
-            Self::NotAFrame(_) | Self::Request(_) | Self::SlowBody => true,
+            Self::NotAFrame(_) | Self::Request(_) | Self::SlowBody | Self::SlowReader => true,
             Self::ByClient | Self::Idle | Self::Draining | Self::Io(_) => false,
         }
     }
@@ -68,6 +70,9 @@ impl fmt::Display for Ended {
             Self::Idle => write!(f, "idle for connections.max.idle.ms"),
             Self::Draining => write!(f, "the broker stops"),
             Self::SlowBody => write!(f, "a request's bytes came too slowly"),
+            Self::SlowReader => {
+                write!(f, "the client did not read its replies, and others waited for the memory that they hold")
+            }
             Self::NotAFrame(what) => what.fmt(f),
             Self::Request(reason) => reason.fmt(f),
             Self::Io(error) => error.fmt(f),
@@ -83,6 +88,7 @@ pub struct Shared {
     pub max_request_bytes: usize,
     pub max_idle: Option<Duration>,
     pub body_grace: Duration,
+    pub reply_grace: Duration,
     pub metrics: ListenerMetrics,
     pub phase: watch::Receiver<Phase>,
 }
@@ -118,12 +124,29 @@ type BoxOutcome = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// A request that was begun.
 struct Slot {
     state: SlotState,
-    reservation: Reservation,
+    memory: Arc<Reservation>,
 }
 
 enum SlotState {
-    Running { outcome: BoxOutcome, overlaps: bool },
+    Running { outcome: BoxOutcome, overlaps_after: Option<FirstStage> },
     Done(Outcome),
+}
+
+impl Slot {
+    /// Whether the connection's next request has to wait for this one.
+    fn blocks(&self) -> bool {
+        match &self.state {
+            SlotState::Running { overlaps_after, .. } => !overlaps_after.as_ref().is_some_and(FirstStage::is_over),
+            SlotState::Done(_) => false,
+        }
+    }
+}
+
+/// Since when replies are unsent, and how many bytes had left by then.
+#[derive(Clone, Copy)]
+struct Unsent {
+    since: Instant,
+    written_bytes: u64,
 }
 
 struct Driver<S> {
@@ -133,8 +156,9 @@ struct Driver<S> {
     frames: Frames,
     slots: VecDeque<Slot>,
     outbox: Outbox,
-    /// A request without outcome that does not overlap is among the slots.
+    /// The last request begun has neither its outcome nor its first stage behind it.
     blocked: bool,
+    unsent: Option<Unsent>,
     draining: bool,
     end_of_input: bool,
     /// Set when the connection is to end once the replies before are written, and by when at the latest.
@@ -156,6 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             slots: VecDeque::new(),
             outbox: Outbox::default(),
             blocked: false,
+            unsent: None,
             draining: false,
             end_of_input: false,
             ending: None,
@@ -225,6 +250,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.shared.metrics.sent_bytes.increment(written as u64);
             self.last_moved = Instant::now();
         }
+        if self.outbox.is_empty() {
+            self.unsent = None;
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -239,30 +267,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Begins a request: its first stage runs here and now.
     fn begin(&mut self, frame: Frame, cx: &mut Context<'_>) {
-        let begun = catch_unwind(AssertUnwindSafe(|| self.shared.dispatch.begin(&self.connection, frame.bytes)));
+        let memory = Arc::new(frame.reservation);
+        let lent = Arc::clone(&memory);
+        let begun = catch_unwind(AssertUnwindSafe(|| self.shared.dispatch.begin(&self.connection, frame.bytes, lent)));
         let state = match begun {
-            Ok(begun) => SlotState::Running { outcome: begun.outcome, overlaps: begun.overlaps },
+            Ok(begun) => SlotState::Running { outcome: begun.outcome, overlaps_after: begun.overlaps_after },
             Err(panic) => SlotState::Done(Err(panicked(&*panic))),
         };
-        self.slots.push_back(Slot { state, reservation: frame.reservation });
+        self.slots.push_back(Slot { state, memory });
         self.poll_slot(self.slots.len() - 1, cx);
-        if let Some(Slot { state: SlotState::Running { overlaps: false, .. }, .. }) = self.slots.back() {
-            self.blocked = true;
-        }
     }
 
     fn poll_slot(&mut self, index: usize, cx: &mut Context<'_>) {
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let SlotState::Running { outcome, overlaps } = &mut slot.state else { return };
-        let result = match catch_unwind(AssertUnwindSafe(|| outcome.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(result)) => result,
-            Err(panic) => Err(panicked(&*panic)),
-        };
-        if !*overlaps {
-            self.blocked = false;
+        let SlotState::Running { outcome, .. } = &mut slot.state else { return };
+        match catch_unwind(AssertUnwindSafe(|| outcome.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(result)) => slot.state = SlotState::Done(result),
+            Err(panic) => slot.state = SlotState::Done(Err(panicked(&*panic))),
         }
-        slot.state = SlotState::Done(result);
+        // Nothing was begun behind a request that blocks, so it is the last.
+        self.blocked = self.slots.back().is_some_and(Slot::blocks);
     }
 
     /// Moves the replies of the requests that are done, from the front, to the outbox.
@@ -275,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match outcome {
                 Ok(None) => {}
                 Ok(Some(reply)) => {
-                    if let Err(too_long) = self.outbox.put(reply, slot.reservation) {
+                    if let Err(too_long) = self.outbox.put(reply, slot.memory) {
                         let what = format!("a reply of {} bytes is longer than the protocol can say", too_long.0);
                         self.end(Ended::Request(CloseReason::Internal(what)));
                     }
@@ -314,6 +339,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Looks whether some time is up, and sees to it that the task wakes for the next.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        if self.unsent.is_none() && !self.outbox.is_empty() {
+            self.unsent = Some(self.unsent_now());
+        }
         loop {
             let deadline = self.deadline();
             if deadline < self.timer.deadline() {
@@ -323,9 +351,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Pending;
             }
             let now = Instant::now();
-            if deadline <= now {
-                return Poll::Ready(self.overdue(now));
+            if deadline <= now
+                && let Some(ended) = self.overdue(now)
+            {
+                return Poll::Ready(ended);
             }
+            let deadline = self.deadline();
             self.timer.as_mut().reset(deadline);
         }
     }
@@ -339,19 +370,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         let busy = !self.slots.is_empty() && self.outbox.is_empty();
         let idle = self.shared.max_idle.filter(|_| !busy).map_or(never, |max_idle| self.last_moved + max_idle);
+        let unread = self.unread_deadline().unwrap_or(never);
         match self.frames.body_deadline() {
-            Some(body) if self.may_begin() => body.min(idle),
-            _ => idle,
+            Some(body) if self.may_begin() => body.min(idle).min(unread),
+            _ => idle.min(unread),
         }
     }
 
-    fn overdue(&mut self, now: Instant) -> Ended {
+    fn unsent_now(&self) -> Unsent {
+        Unsent { since: Instant::now(), written_bytes: self.outbox.written_bytes() }
+    }
+
+    /// When to look whether somebody waits for what unread replies hold.
+    fn unread_deadline(&self) -> Option<Instant> {
+        let unsent = self.unsent?;
+        let left = self.outbox.written_bytes().saturating_sub(unsent.written_bytes);
+        let earned = Duration::from_millis(left.saturating_mul(1000) / MIN_REPLY_BYTES_PER_SECOND);
+        Some(unsent.since + self.shared.reply_grace + earned)
+    }
+
+    /// `None` when it was only time to look.
+    fn overdue(&mut self, now: Instant) -> Option<Ended> {
         if let Some((ended, _)) = self.ending.take() {
-            return ended;
+            return Some(ended);
+        }
+        if self.unread_deadline().is_some_and(|unread| unread <= now) {
+            if self.outbox.is_wanted() {
+                return Some(Ended::SlowReader);
+            }
+            self.unsent = Some(self.unsent_now());
+            if self.deadline() > now {
+                return None;
+            }
         }
         match self.frames.body_deadline() {
-            Some(body) if body <= now && self.may_begin() => Ended::SlowBody,
-            _ => Ended::Idle,
+            Some(body) if body <= now && self.may_begin() => Some(Ended::SlowBody),
+            _ => Some(Ended::Idle),
         }
     }
 

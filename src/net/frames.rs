@@ -15,8 +15,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
-use super::budget::{Budget, Reservation};
 use super::settings::{MIN_BODY_BYTES_PER_SECOND, SCRATCH_BYTES};
+use crate::types::budget::{Budget, Reservation};
 
 /// What a request takes besides its bytes, roughly: so that a flood of empty frames is paid for too.
 const FRAME_OVERHEAD_BYTES: usize = 512;

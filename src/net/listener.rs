@@ -13,7 +13,6 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info, warn};
 
-use super::budget::Budget;
 use super::connection::{Ended, Phase, Shared, serve};
 use super::limits::{Admission, ConnectionLimits, Place};
 use super::log_limit::LogLimit;
@@ -21,6 +20,7 @@ use super::settings::{Endpoint, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PR
 use super::telemetry::ListenerMetrics;
 use crate::api::context::{CloseReason, Connection, Dispatch};
 use crate::metrics::{Registry, table};
+use crate::types::budget::Budget;
 
 /// First and longest pause after a failed accept (no file descriptor left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -88,6 +88,7 @@ impl Server {
                 max_request_bytes: self.settings.socket_request_max_bytes,
                 max_idle: self.settings.connections_max_idle,
                 body_grace: self.settings.body_grace,
+                reply_grace: self.settings.reply_grace,
                 metrics,
                 phase: phase.clone(),
             };
@@ -325,7 +326,7 @@ async fn run_connection(stream: TcpStream, connection: Arc<Connection>, shared: 
     .await;
     log_end(&connection, &ended);
     match &ended {
-        Ended::SlowBody => open.0.too_slow.increment(1),
+        Ended::SlowBody | Ended::SlowReader => open.0.too_slow.increment(1),
         Ended::Request(CloseReason::Internal(_)) => open.0.failed.increment(1),
         _ if ended.is_fault() => open.0.bad_bytes.increment(1),
         _ => {}

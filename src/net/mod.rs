@@ -3,7 +3,6 @@
 //! Knows nothing of what a request means: frames go to an [`crate::api::context::Dispatch`]. Nothing a peer sends may panic, hold more memory than the
 //! bounds of [`settings`], or slow another connection.
 
-pub mod budget;
 pub mod connection;
 mod frames;
 pub mod http;

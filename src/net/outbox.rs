@@ -4,11 +4,12 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
-use super::budget::Reservation;
 use crate::api::context::Reply;
+use crate::types::budget::Reservation;
 
 /// Pieces up to this length are copied together; longer ones are written from where they lie.
 const COPY_BYTES: usize = 1024;
@@ -25,7 +26,15 @@ pub struct Outbox {
     /// Bytes ever put in and ever written: a reply has left when the second reaches what the first was after it.
     put_bytes: u64,
     written_bytes: u64,
-    held: VecDeque<(u64, Reservation)>,
+    held: VecDeque<Held>,
+}
+
+/// What is paid for a reply and its request, until byte `end` of all that was ever put in has left.
+#[derive(Debug)]
+struct Held {
+    end: u64,
+    request: Arc<Reservation>,
+    reply: Option<Reservation>,
 }
 
 /// A reply longer than its length prefix can say.
@@ -41,8 +50,17 @@ impl Outbox {
         self.unsent_bytes == 0
     }
 
-    /// Queues a reply behind its length. `reservation` is kept until the reply's last byte is written.
-    pub fn put(&mut self, reply: Reply, reservation: Reservation) -> Result<(), TooLong> {
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Whether somebody waits for memory that unsent replies hold.
+    pub fn is_wanted(&self) -> bool {
+        self.held.iter().any(|held| held.request.is_wanted() || held.reply.as_ref().is_some_and(Reservation::is_wanted))
+    }
+
+    /// Queues a reply behind its length. What was paid for it and for its `request` is kept until the reply's last byte is written.
+    pub fn put(&mut self, reply: Reply, request: Arc<Reservation>) -> Result<(), TooLong> {
         let length = reply.len();
         let prefix = i32::try_from(length).map_err(|_| TooLong(length))?;
         self.tail.put_i32(prefix);
@@ -56,7 +74,7 @@ impl Outbox {
         }
         self.unsent_bytes += 4 + length;
         self.put_bytes += 4 + length as u64;
-        self.held.push_back((self.put_bytes, reservation));
+        self.held.push_back(Held { end: self.put_bytes, request, reply: reply.memory });
         Ok(())
     }
 
@@ -112,7 +130,7 @@ impl Outbox {
             left -= segment.len();
             self.segments.pop_front();
         }
-        while self.held.front().is_some_and(|(end, _)| *end <= self.written_bytes) {
+        while self.held.front().is_some_and(|held| held.end <= self.written_bytes) {
             self.held.pop_front();
         }
     }
@@ -121,7 +139,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::budget::Budget;
+    use crate::types::budget::Budget;
     use tokio::io::AsyncReadExt;
 
     #[tokio::test]
@@ -136,10 +154,10 @@ mod tests {
                 1 => vec![Bytes::from(vec![i; 10]), big.clone(), Bytes::new(), Bytes::from(vec![i; 3])],
                 _ => vec![],
             };
-            let reply = Reply { pieces };
+            let reply = Reply { pieces, memory: budget.try_reserve(5) };
             expected.extend_from_slice(&(reply.len() as i32).to_be_bytes());
             reply.pieces.iter().for_each(|piece| expected.extend_from_slice(piece));
-            outbox.put(reply, budget.try_reserve(10).unwrap()).unwrap();
+            outbox.put(reply, Arc::new(budget.try_reserve(5).unwrap())).unwrap();
         }
         assert_eq!(outbox.unsent_bytes(), expected.len());
         assert_eq!(budget.available_bytes(), 0);

@@ -23,6 +23,13 @@ pub const BODY_GRACE: Duration = Duration::from_secs(10);
 /// See [`BODY_GRACE`]. A modem of 1995 is fast enough.
 pub const MIN_BODY_BYTES_PER_SECOND: u64 = 2 * 1024;
 
+/// Replies that have not left after this must have gone at [`MIN_REPLY_BYTES_PER_SECOND`] on the average, or the connection ends if somebody waits for the
+/// memory that they hold. A client that takes its time costs nobody anything as long as there is enough.
+pub const REPLY_GRACE: Duration = Duration::from_secs(10);
+
+/// See [`REPLY_GRACE`].
+pub const MIN_REPLY_BYTES_PER_SECOND: u64 = 32 * 1024;
+
 /// How long the last replies of a connection that is being ended may take to leave.
 pub const CLOSING_FLUSH: Duration = Duration::from_secs(5);
 
@@ -49,6 +56,8 @@ pub struct NetSettings {
     pub socket_listen_backlog_size: i32,
     /// See [`BODY_GRACE`].
     pub body_grace: Duration,
+    /// See [`REPLY_GRACE`].
+    pub reply_grace: Duration,
     /// `max.connections`: further ones wait until one ends.
     pub max_connections: usize,
     /// `max.connections.per.ip`: further ones are closed.
@@ -75,6 +84,7 @@ impl NetSettings {
             socket_receive_buffer_bytes: usize::try_from(config.socket_receive_buffer_bytes).ok(),
             socket_listen_backlog_size: config.socket_listen_backlog_size,
             body_grace: BODY_GRACE,
+            reply_grace: REPLY_GRACE,
             max_connections: size(config.max_connections),
             max_connections_per_ip: size(config.max_connections_per_ip),
             max_connections_per_ip_overrides: overrides,

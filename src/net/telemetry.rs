@@ -15,7 +15,7 @@ pub struct ListenerMetrics {
     pub over_limit: Counter,
     /// Connections that ended because of what the peer sent: no frame, a request that does not parse.
     pub bad_bytes: Counter,
-    /// Connections that ended because a request came too slowly.
+    /// Connections that ended because a request came, or its reply was read, too slowly while others waited.
     pub too_slow: Counter,
     /// Connections that ended because their handler failed.
     pub failed: Counter,

@@ -9,20 +9,22 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::budget::Budget;
 use super::listener::{NetError, RunningServer, Server};
 use super::settings::{Endpoint, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, NetSettings};
-use crate::api::context::{Begun, CloseReason, Connection, Dispatch, Outcome, Reply};
+use crate::api::context::{Begun, CloseReason, Connection, Dispatch, FirstStage, Outcome, Reply};
 use crate::config::Settings;
 use crate::config::broker::BrokerConfig;
 use crate::config::listener::BindAddress;
 use crate::metrics::Registry;
+use crate::types::budget::{Budget, Reservation};
 
 /// First byte of a request: what becomes of it. Two bytes of milliseconds or KiB follow where it says so.
 const ECHO: u8 = b'e';
 const NO_REPLY: u8 = b'n';
 const SLEEP_OVERLAPPING: u8 = b's';
 const SLEEP_ALONE: u8 = b'w';
+/// In the first stage; the rest takes for ever.
+const SLEEP_FIRST: u8 = b'f';
 const CLOSE: u8 = b'c';
 const PANIC_AT_BEGIN: u8 = b'p';
 const PANIC_LATER: u8 = b'P';
@@ -35,11 +37,11 @@ struct Script {
 }
 
 fn reply(bytes: Bytes) -> Outcome {
-    Ok(Some(Reply { pieces: vec![bytes] }))
+    Ok(Some(Reply::from(bytes)))
 }
 
 impl Dispatch for Script {
-    fn begin(&self, _: &Arc<Connection>, frame: BytesMut) -> Begun {
+    fn begin(&self, _: &Arc<Connection>, frame: BytesMut, _: Arc<Reservation>) -> Begun {
         let frame = frame.freeze();
         let finished = Arc::clone(&self.finished);
         let mut rest = frame.clone();
@@ -51,10 +53,23 @@ impl Dispatch for Script {
         if what == PANIC_AT_BEGIN {
             panic!("asked for");
         }
+        let told = FirstStage::default();
+        let first_stage = told.clone();
+        let overlaps = matches!(what, SLEEP_OVERLAPPING | SLEEP_FIRST);
+        if what == SLEEP_OVERLAPPING {
+            told.end();
+        }
         let outcome = async move {
             let outcome = match what {
                 ECHO => reply(frame),
                 NO_REPLY => Ok(None),
+                SLEEP_FIRST => {
+                    tokio::time::sleep(Duration::from_millis(number)).await;
+                    first_stage.end();
+                    finished.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_secs(3600)).await;
+                    reply(frame)
+                }
                 SLEEP_OVERLAPPING | SLEEP_ALONE => {
                     tokio::time::sleep(Duration::from_millis(number)).await;
                     reply(frame)
@@ -69,7 +84,7 @@ impl Dispatch for Script {
             finished.fetch_add(1, Ordering::SeqCst);
             outcome
         };
-        Begun { outcome: Box::pin(outcome), overlaps: what == SLEEP_OVERLAPPING }
+        Begun { outcome: Box::pin(outcome), overlaps_after: overlaps.then_some(told) }
     }
 }
 
@@ -501,4 +516,32 @@ async fn binding() {
     if std::net::TcpListener::bind("[::1]:0").is_ok() {
         echo_works(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port))).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_request_waits_for_the_first_stage() {
+    let bench = bench();
+    let mut stream = TcpStream::connect(bench.address).await.unwrap();
+    stream.write_all(&[frame(SLEEP_FIRST, 200, b""), frame(NO_REPLY, 0, b"")].concat()).await.unwrap();
+    eventually("both begin", || bench.script.begun.lock().len() == 2).await;
+    assert_eq!(bench.script.finished.load(Ordering::SeqCst), 2, "the second began within the first one's first stage");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_gives_way_once_others_wait_for_its_memory() {
+    let grace = Duration::from_millis(300);
+    let bench = bench_with(NetSettings { reply_grace: grace, ..settings() }, 1 << 20);
+    let mut unread = TcpStream::connect(bench.address).await.unwrap();
+    let body = vec![0; 600_000];
+    unread.write_all(&frame(LARGE_REPLY, 60_000, &body)).await.unwrap();
+    eventually("the reply is on its way", || bench.script.finished.load(Ordering::SeqCst) == 1).await;
+    tokio::time::sleep(3 * grace).await;
+    // Nobody wants what it holds: it may take its time.
+    assert!(bench.budget.available_bytes() < 500_000);
+    let mut other = TcpStream::connect(bench.address).await.unwrap();
+    other.write_all(&frame(ECHO, 0, &body)).await.unwrap();
+    assert_eq!(read_reply(&mut other).await.unwrap().len(), body.len() + 3);
+    assert!(read_reply(&mut unread).await.is_err(), "the connection went on");
+    let told = r#"ottla_connections_refused_total{reason="too slow"} 1"#;
+    eventually("it is counted", || bench.registry.render().contains(told)).await;
 }

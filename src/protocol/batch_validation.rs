@@ -120,7 +120,7 @@ fn check_header(header: &BatchHeader) -> Result<(), BatchError> {
 
 /// Whether a compressed batch has to be opened: when a rule concerns single records, or when the header says that one will be refused (so that the
 /// reply can name it).
-fn needs_records(header: &BatchHeader, rules: &BatchRules) -> bool {
+pub fn needs_records(header: &BatchHeader, rules: &BatchRules) -> bool {
     let from_the_header_out_of_range = rules.timestamp_type == TimestampType::CreateTime
         && (rules.before_max_ms < i64::MAX
             || (header.max_timestamp_ms != NO_TIMESTAMP && out_of_range(header.max_timestamp_ms, rules)));

@@ -22,6 +22,7 @@ use crate::log::producers::AppendOrigin;
 use crate::log::{Appended, LogError, LogListener, PartitionLog};
 use crate::metrics::TopicMetrics;
 use crate::store::{Durability, PartitionRow, RecordStore, StoreError};
+use crate::types::budget::Reservation;
 use crate::types::{BrokerId, LeaderEpoch, TopicIdPartition};
 
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -218,7 +219,8 @@ impl Partition {
         Ok(leadership)
     }
 
-    /// Appends validated batches as leader, in the expected epoch (-1: any). The returned wait resolves when the write may be acknowledged.
+    /// Appends validated batches as leader, in the expected epoch (-1: any). The returned wait resolves when the write may be acknowledged; `memory`, what the
+    /// records were paid with, is held until they are written, also when nobody waits any more.
     pub fn append(
         &self,
         records: BytesMut,
@@ -226,6 +228,7 @@ impl Partition {
         origin: AppendOrigin,
         acks: Acks,
         expected_leader_epoch: LeaderEpoch,
+        memory: Option<Arc<Reservation>>,
     ) -> Result<(Appended, OffsetWait), ReplicaError> {
         let leadership = self.check_leader(expected_leader_epoch)?;
         let config = self.config.load();
@@ -244,6 +247,7 @@ impl Partition {
             origin,
             durability,
             flush_messages: config.flush_messages,
+            memory,
         })?;
         let wait = match acks {
             // Nobody is told of an acks=0 write, but its request counts as in work, and is paid for, until it is written.

@@ -146,7 +146,13 @@ fn observe(store: &DiskStore, runtime: &tokio::runtime::Runtime) -> Result<Model
             let found = store.state(local_id, kind)?;
             rows.extend(found.into_iter().map(|(key, value)| ((kind as u8, key.to_vec()), value.to_vec())));
         }
-        let request = ReadRequest { local_id, from_offset: 0, end_offset: i64::MAX, max_bytes: usize::MAX };
+        let request = ReadRequest {
+            local_id,
+            from_offset: 0,
+            end_offset: i64::MAX,
+            max_bytes: usize::MAX,
+            most_bytes: usize::MAX,
+        };
         let runs = runtime.block_on(store.read(request))?;
         let size: u64 = runs.iter().map(|run| run.info.length_bytes).sum();
         assert_eq!(size, row.size_bytes, "size of {local_id:?}");
@@ -521,7 +527,7 @@ impl Written {
     }
 
     fn read(&self, local_id: LocalId, from_offset: i64) -> Result<Vec<Run>, StoreError> {
-        let request = ReadRequest { local_id, from_offset, end_offset: i64::MAX, max_bytes: 1 };
+        let request = ReadRequest { local_id, from_offset, end_offset: i64::MAX, max_bytes: 1, most_bytes: usize::MAX };
         self.life.runtime.block_on(self.store().read(request))
     }
 
@@ -616,7 +622,13 @@ fn no_flipped_bit_panics_or_passes() {
         // Whatever it serves is a part of what was written.
         for row in store.partitions().expect("partitions") {
             for offset in 0..row.log_end_offset {
-                let request = ReadRequest { local_id: id, from_offset: offset, end_offset: i64::MAX, max_bytes: 1 };
+                let request = ReadRequest {
+                    local_id: id,
+                    from_offset: offset,
+                    end_offset: i64::MAX,
+                    max_bytes: 1,
+                    most_bytes: usize::MAX,
+                };
                 if let Ok(runs) = written.life.runtime.block_on(store.read(request)) {
                     let found: Vec<_> = runs.iter().flat_map(|run| batches_of(id, run, 0)).collect();
                     assert!(found.iter().all(|batch| before[&id].batches.contains(batch)), "bit {bit}");

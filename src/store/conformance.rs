@@ -87,7 +87,10 @@ pub(super) fn row(key: &str, value: Option<&str>) -> StateRow {
 }
 
 pub(super) fn read(store: &dyn RecordStore, local_id: LocalId, from_offset: i64) -> Vec<Run> {
-    read_range(store, ReadRequest { local_id, from_offset, end_offset: i64::MAX, max_bytes: usize::MAX })
+    read_range(
+        store,
+        ReadRequest { local_id, from_offset, end_offset: i64::MAX, max_bytes: usize::MAX, most_bytes: usize::MAX },
+    )
 }
 
 /// Reads both ways; what is cached must be what is stored.
@@ -159,7 +162,13 @@ pub(super) fn reads_start_at_the_run_that_holds_an_offset(subject: &mut dyn Subj
         drop(store);
         subject.restart();
     }
-    let unknown = ReadRequest { local_id: LocalId(u64::MAX), from_offset: 0, end_offset: 1, max_bytes: 1 };
+    let unknown = ReadRequest {
+        local_id: LocalId(u64::MAX),
+        from_offset: 0,
+        end_offset: 1,
+        max_bytes: 1,
+        most_bytes: usize::MAX,
+    };
     let failed = block_on(subject.store().read(unknown)).expect_err("no such partition");
     assert_eq!(failed, StoreError::UnknownPartition(LocalId(u64::MAX)));
     assert!(subject.store().read_cached(&unknown).is_none());
@@ -173,13 +182,27 @@ pub(super) fn reads_end_where_asked(subject: &mut dyn Subject) {
     for _ in 0..2 {
         let store = subject.store();
         let ask = |from_offset, end_offset, max_bytes| {
-            offsets(&read_range(&*store, ReadRequest { local_id: id, from_offset, end_offset, max_bytes }))
+            offsets(&read_range(
+                &*store,
+                ReadRequest { local_id: id, from_offset, end_offset, max_bytes, most_bytes: usize::MAX },
+            ))
         };
         assert_eq!(ask(0, 21, usize::MAX), [(0, 9), (10, 19), (20, 29)]);
         assert_eq!(ask(0, 20, usize::MAX), [(0, 9), (10, 19)]);
         assert_eq!(ask(0, i64::MAX, 1), [(0, 9)]);
         assert_eq!(ask(0, i64::MAX, 101), [(0, 9), (10, 19)]);
         assert_eq!(ask(5, i64::MAX, 200), [(0, 9), (10, 19)]);
+        let most = |from_offset, most_bytes| {
+            block_on(store.read(ReadRequest {
+                local_id: id,
+                from_offset,
+                end_offset: i64::MAX,
+                max_bytes: 1000,
+                most_bytes,
+            }))
+        };
+        assert_eq!(most(0, 99).err(), Some(StoreError::LongRun { length_bytes: 100, most_bytes: 99 }));
+        assert_eq!(offsets(&most(0, 250).expect("read")), [(0, 9), (10, 19)]);
         drop(store);
         subject.restart();
     }

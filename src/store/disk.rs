@@ -48,6 +48,8 @@ pub struct StoreOptions {
     pub path: PathBuf,
     /// Whether [`Durability::Synced`] is done. Without, an acknowledged write survives the process but not the machine.
     pub sync: bool,
+    /// Whether record files are written past the page cache, where the file system can.
+    pub direct_io: bool,
     /// Of the newest runs that stay in memory.
     pub cache_bytes: usize,
     /// Of RocksDB's block cache.
@@ -69,6 +71,7 @@ impl StoreOptions {
         StoreOptions {
             path: path.to_owned(),
             sync: true,
+            direct_io: true,
             cache_bytes: 64 * 1024 * 1024,
             index_cache_bytes: 8 * 1024 * 1024,
             record_file_bytes: 256 * 1024 * 1024,
@@ -147,8 +150,8 @@ pub struct DiskStore {
 impl DiskStore {
     /// Opens a log directory, recovers what the last stop left, and starts its threads. Blocks.
     pub fn open(options: StoreOptions) -> Result<Self, OpenError> {
-        let records = options.path.join("records");
-        Self::open_with(options, || Ok(Arc::new(Folder::new(&records)?)))
+        let (records, direct_io) = (options.path.join("records"), options.direct_io);
+        Self::open_with(options, || Ok(Arc::new(Folder::new(&records, direct_io)?)))
     }
 
     /// As [`Self::open`] with the record files elsewhere: on a model of a disk.

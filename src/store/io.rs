@@ -51,7 +51,7 @@ pub trait DiskFile: Send + Sync {
     fn drop_cache(&self);
 }
 
-/// A folder of the machine's file system, written with direct IO where it has that.
+/// A folder of the machine's file system, written with direct IO where that is wanted and the file system has it.
 pub struct Folder {
     path: PathBuf,
     open_flags: i32,
@@ -59,7 +59,10 @@ pub struct Folder {
 
 impl Folder {
     /// The folder must exist.
-    pub fn new(path: &Path) -> io::Result<Self> {
+    pub fn new(path: &Path, direct_io: bool) -> io::Result<Self> {
+        if !direct_io {
+            return Ok(Folder { path: path.to_owned(), open_flags: 0 });
+        }
         let probe = path.join("direct-io.probe");
         let direct = OFlags::DIRECT.bits() as i32;
         let opened = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(direct).open(&probe);

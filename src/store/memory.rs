@@ -57,7 +57,8 @@ impl Partition {
             max_timestamp_ms: append.max_timestamp_ms,
             length_bytes: append.batches.len() as u64,
         };
-        self.runs.insert(append.base_offset, Run { info, pieces: vec![append.batches] });
+        let pinned_bytes = append.batches.len();
+        self.runs.insert(append.base_offset, Run { info, pieces: vec![append.batches], pinned_bytes });
         self.log_end_offset = append.last_offset + 1;
         self.put_rows(append.state);
     }
@@ -103,17 +104,24 @@ impl Partition {
         self.runs.range(first..).map(|(_, run)| run)
     }
 
-    fn read(&self, request: &ReadRequest) -> Vec<Run> {
+    fn read(&self, request: &ReadRequest, most_bytes: usize) -> Result<Vec<Run>, StoreError> {
         let mut bytes = 0;
         let mut runs = Vec::new();
         for run in self.runs_from(request.from_offset) {
             if run.info.base_offset >= request.end_offset || bytes >= request.max_bytes {
                 break;
             }
-            bytes += run.info.length_bytes as usize;
+            let length_bytes = run.info.length_bytes as usize;
+            if length_bytes > most_bytes.saturating_sub(bytes) {
+                if runs.is_empty() {
+                    return Err(StoreError::LongRun { length_bytes, most_bytes });
+                }
+                break;
+            }
+            bytes += length_bytes;
             runs.push(run.clone());
         }
-        runs
+        Ok(runs)
     }
 }
 
@@ -361,11 +369,14 @@ impl RecordStore for MemoryStore {
         if self.shared.faults.lock().cold {
             return None;
         }
-        self.shared.with_partition(request.local_id, |partition| partition.read(request)).ok()
+        let read = |partition: &Partition| partition.read(request, usize::MAX);
+        self.shared.with_partition(request.local_id, read).ok()?.ok()
     }
 
     fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>> {
-        let runs = self.shared.with_partition(request.local_id, |partition| partition.read(&request));
+        let runs =
+            self.shared.with_partition(request.local_id, |partition| partition.read(&request, request.most_bytes));
+        let runs = runs.and_then(|runs| runs);
         Box::pin(async move { runs })
     }
 

@@ -156,6 +156,8 @@ pub struct Run {
     pub info: RunInfo,
     /// Each piece holds one or more whole record batches; together they are the run.
     pub pieces: Vec<Bytes>,
+    /// Of the memory that a slice of the pieces keeps from being freed: at least the run's own length.
+    pub pinned_bytes: usize,
 }
 
 /// Asks for runs, from the one that holds `from_offset` (or, in a gap, the next one).
@@ -167,6 +169,8 @@ pub struct ReadRequest {
     pub end_offset: i64,
     /// Runs are added until their bytes reach this; the first is always returned whole.
     pub max_bytes: usize,
+    /// Never is more than this read from disk, not for the first run either: see [`StoreError::LongRun`]. What lies in memory is given whatever its length.
+    pub most_bytes: usize,
 }
 
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -213,6 +217,8 @@ pub enum StoreError {
     Damaged { file: String, position: u64, what: String },
     #[error("reading {file}: {what}")]
     Io { file: String, what: String },
+    #[error("a run of {length_bytes} bytes where at most {most_bytes} may be read")]
+    LongRun { length_bytes: usize, most_bytes: usize },
     #[error("the store is closed")]
     Closed,
 }

@@ -96,7 +96,14 @@ impl Reader {
             if base_offset >= request.end_offset || bytes >= request.max_bytes {
                 break;
             }
-            bytes = bytes.saturating_add(run.length_bytes as usize);
+            let length_bytes = run.length_bytes as usize;
+            if length_bytes > request.most_bytes.saturating_sub(bytes) {
+                if rows.is_empty() {
+                    return Err(StoreError::LongRun { length_bytes, most_bytes: request.most_bytes });
+                }
+                break;
+            }
+            bytes = bytes.saturating_add(length_bytes);
             rows.push((base_offset, run));
         }
         let mut runs = Vec::with_capacity(rows.len());
@@ -128,7 +135,7 @@ impl Reader {
         let buffer = file.read_at(first.position, length).map_err(|error| failed(error.to_string()))?;
         let useful: usize = rows.iter().map(|(_, run)| run.length_bytes as usize).sum();
         // A slice pins the whole buffer. When most of that is other partitions' runs, copies are cheaper.
-        let share = buffer.len() <= 2 * useful;
+        let share = buffer.len() <= useful + useful / 4;
         for (base_offset, run) in rows {
             let damaged = |what: &str| StoreError::Damaged {
                 file: name.clone(),
@@ -143,7 +150,8 @@ impl Reader {
             }
             let batches = buffer.slice(start..end);
             let batches = if share { batches } else { Bytes::copy_from_slice(&batches) };
-            runs.push(Run { info: run.info(*base_offset), pieces: vec![batches] });
+            let pinned_bytes = if share { buffer.len() } else { batches.len() };
+            runs.push(Run { info: run.info(*base_offset), pieces: vec![batches], pinned_bytes });
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ use super::{LocalId, ReadRequest, Run, RunInfo};
 pub(super) struct TailRun {
     pub info: RunInfo,
     pub batches: Bytes,
+    /// Of the memory that `batches` is a slice of.
+    pub pinned_bytes: usize,
 }
 
 pub(super) struct Slot {
@@ -76,7 +78,7 @@ impl Slot {
                 break;
             }
             bytes = bytes.saturating_add(run.batches.len());
-            runs.push(Run { info: run.info, pieces: vec![run.batches.clone()] });
+            runs.push(Run { info: run.info, pieces: vec![run.batches.clone()], pinned_bytes: run.pinned_bytes });
         }
         Some(runs)
     }

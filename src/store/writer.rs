@@ -223,9 +223,10 @@ impl Writer {
             let Some((info, range)) = entry.run(*position - group_position) else { return };
             let batches = laid_out.bytes.slice(range);
             let batches = if share { batches } else { bytes::Bytes::copy_from_slice(&batches) };
+            let pinned_bytes = if share { laid_out.bytes.len() } else { batches.len() };
             let pinned = info.length_bytes as usize;
             let pinned = if share { pinned + pinned / 4 } else { pinned + size_of::<TailRun>() };
-            slot.push_tail(TailRun { info, batches });
+            slot.push_tail(TailRun { info, batches, pinned_bytes });
             tail.charge(entry.local_id, info.base_offset, pinned);
         });
         tail.shrink(&self.shared.table);

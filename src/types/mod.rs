@@ -1,5 +1,6 @@
-//! Small value types and limits that every room shares. No IO, no async, no imports from other rooms.
+//! Small value types and limits that every room shares, and the budget of memory. No IO, no imports from other rooms.
 
+pub mod budget;
 pub mod id;
 pub mod limits;
 pub mod time;

@@ -9,6 +9,7 @@ mod broker;
 mod client;
 mod clients;
 mod faults;
+mod memory;
 mod mutation;
 mod semantics;
 

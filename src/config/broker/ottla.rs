@@ -8,12 +8,12 @@ pub(super) const OTTLA: &[ConfigKey] = keys! {
         "Where /metrics, /healthz and /ready are served over HTTP, as host:port or :port. Empty for nowhere.";
     "ottla.record.validation", String, Is("headers"), OneOf(&["headers", "full"]), Medium, ReadOnly, Works:
         "How closely produced batches are looked at: headers checks each batch's header and checksum and walks uncompressed records, full opens compressed batches too.";
-    "ottla.store.direct.io", Boolean, Is("true"), Any, Low, ReadOnly, Missing:
+    "ottla.store.direct.io", Boolean, Is("true"), Any, Low, ReadOnly, Works:
         "Whether record files are written past the page cache, where the file system can.";
     "ottla.store.index.memory.bytes", Long, Is("16777216"), AtLeast(1_048_576.0), Medium, ReadOnly, Works:
         "Memory for the index: its write buffers and the blocks that it has read.";
-    "ottla.store.read.memory.bytes", Long, Is("67108864"), AtLeast(1_048_576.0), Medium, ReadOnly, Missing:
-        "Memory for records that are being read from disk; further reads wait.";
+    "ottla.store.read.memory.bytes", Long, Is("67108864"), AtLeast(1_048_576.0), Medium, ReadOnly, Works:
+        "Memory for records on their way to consumers, from memory or from disk, until they have left; further replies wait, and replies get smaller as it runs out.";
     "ottla.store.record.file.bytes", Int, Is("268435456"), AtLeast(16_777_216.0), Low, ReadOnly, Works:
         "Size of a record file. Recovery after a crash reads about one.";
     "ottla.store.tail.memory.bytes", Long, Is("-1"), AtLeast(-1.0), Medium, ReadOnly, Works:
