@@ -35,10 +35,11 @@
 //! | [`embedded`] | a whole broker for a program's own tests |
 //! | [`node`] | a broker starts and stops; whoever must hear of something is told who to listen to |
 //! | [`cli`], [`net`] | the command line · the sockets |
+//! | [`tools`] | Kafka's command line tools, one file each |
 //! | [`api`] | what each request means, one file for each API; `api::table` is the list of them |
 //! | [`coordinator`] | groups of consumers: who is in, who reads what, how far they have come |
 //! | [`replica`] | this broker's partitions: led or not, how far they may be read, who waits for them |
-//! | [`cluster`], [`log`] | the metadata and the quorum that agrees on it · one partition's offsets, producers and reads |
+//! | [`cluster`], [`log`], [`client`] | the metadata and the quorum that agrees on it · one partition's offsets, producers and reads · a Kafka client |
 //! | [`store`], [`protocol`] | records and state on disk, found again after any crash · bytes to meaning and back |
 //! | [`config`], [`metrics`] | every configuration key, every metric: tables that all else follows from |
 //! | [`types`] | ids, limits, the clock |
@@ -47,6 +48,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod client;
 pub mod cluster;
 pub mod config;
 pub mod coordinator;
@@ -60,6 +62,7 @@ pub mod replica;
 #[cfg(test)]
 mod sim;
 pub mod store;
+pub mod tools;
 pub mod types;
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ const LAYERS: &[&[&str]] = &[
     &["embedded"],
     &["node"],
     &["cli", "net"],
+    &["tools"],
     &["api"],
     &["coordinator"],
     &["replica"],
-    &["cluster", "log"],
+    &["cluster", "log", "client"],
     &["store", "protocol"],
     &["config", "metrics"],
     &["types"],
@@ -41,7 +42,8 @@ const MAX_LINES: usize = 800;
 const LENGTH_EXCEPTIONS: &[(&str, &str)] = &[];
 
 /// Rooms that hold bytes from the network or the disk: nothing there may panic on what it reads.
-const NO_PANIC_ROOMS: &[&str] = &["net", "api", "coordinator", "replica", "cluster", "log", "store", "protocol"];
+const NO_PANIC_ROOMS: &[&str] =
+    &["net", "api", "coordinator", "replica", "cluster", "log", "client", "tools", "store", "protocol"];
 
 /// What panics.
 const PANICS: &[&str] = &[".unwrap()", ".expect(", "panic!(", "unreachable!(", ".unwrap_err()", ".expect_err("];

@@ -5,6 +5,7 @@
 mod data_folder;
 
 use crate::config::{BrokerConfig, ConfigError, Origin, Settings, docs};
+use crate::tools::{self, Terminal, completions, man};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -19,6 +20,9 @@ const REFUSED: u8 = 2;
 
 const AFTER_HELP: &str = "\
 Without a command, Ottla serves: `ottla` alone is a broker on port 9092 with its data in your data folder.
+
+Kafka's tools are commands, too: `ottla topics --list --bootstrap-server localhost:9092` is kafka-topics,
+and so is a link to this program with that name. `ottla man` names them all, `ottla man topics` explains one.
 
 Settings come from, weakest first: Ottla's presets, the properties file, KAFKA_* variables of the
 environment (KAFKA_NUM_PARTITIONS is num.partitions), --override. Names are those of Apache Kafka.
@@ -43,6 +47,16 @@ enum Command {
     Serve(Serve),
     /// Print every configuration key as Markdown: type, preset, allowed values, meaning.
     ConfigDocs,
+    /// Print completions of this program and of Kafka's tools, for a shell to read.
+    Completions {
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(completions::SHELLS))]
+        shell: String,
+    },
+    /// Print a tool's man page; without a name, the tools' names.
+    Man {
+        /// As in kafka-topics, or topics.
+        tool: Option<String>,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -63,7 +77,11 @@ struct Overrides {
 
 /// Reads the process's arguments and environment, does what they say, and gives the exit code. `serve` runs a node until it ends.
 pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some((tool, arguments)) = tools::called(&words) {
+        return ExitCode::from(tools::run(tool, &arguments, &mut Terminal::standard()));
+    }
+    let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         // Help and version come this way too, and clap knows which is which.
         Err(told) => {
@@ -75,7 +93,9 @@ pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -
         }
     };
     let (file, overrides) = match arguments.command {
-        Some(Command::ConfigDocs) => return print_docs(),
+        Some(Command::ConfigDocs) => return print(&docs::markdown()),
+        Some(Command::Completions { shell }) => return print_completions(&shell),
+        Some(Command::Man { tool }) => return print_man(tool.as_deref()),
         Some(Command::Serve(given)) => {
             (given.file, [arguments.overrides.overrides, given.overrides.overrides].concat())
         }
@@ -130,14 +150,36 @@ fn configuration(
     BrokerConfig::new(settings)
 }
 
-fn print_docs() -> ExitCode {
+fn print(text: &str) -> ExitCode {
     use std::io::Write;
-    match std::io::stdout().write_all(docs::markdown().as_bytes()) {
+    match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ottla: {error}");
             ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn print_completions(shell: &str) -> ExitCode {
+    let command = <Arguments as clap::CommandFactory>::command();
+    let own: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    match completions::script(shell, &own) {
+        Some(script) => print(&script),
+        None => ExitCode::from(REFUSED),
+    }
+}
+
+fn print_man(name: Option<&str>) -> ExitCode {
+    let Some(name) = name else {
+        return print(&tools::TOOLS.iter().map(|tool| format!("{}\n", tool.name)).collect::<String>());
+    };
+    match tools::find(name) {
+        Some(tool) => print(&man::page(tool)),
+        None => {
+            eprintln!("ottla: there is no tool {name}; `ottla man` names them all");
+            ExitCode::from(REFUSED)
         }
     }
 }

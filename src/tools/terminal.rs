@@ -1,0 +1,69 @@
+//! Where a tool's words go. Standard output is buffered and flushed before anything goes to standard error, so that the two keep their order on a terminal. As in
+//! Java's tools, a reader that has gone away is no error.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+pub struct Terminal {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    is_interactive: bool,
+}
+
+impl Terminal {
+    /// The process's own.
+    pub fn standard() -> Self {
+        Self {
+            out: Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
+            err: Box::new(io::stderr()),
+            is_interactive: io::stderr().is_terminal() && io::stdout().is_terminal(),
+        }
+    }
+
+    /// For tests.
+    pub fn of(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+        Self { out, err, is_interactive: false }
+    }
+
+    /// Whether somebody looks on: progress is shown only then.
+    pub fn is_interactive(&self) -> bool {
+        self.is_interactive
+    }
+
+    pub fn print(&mut self, text: impl Display) {
+        let _ = write!(self.out, "{text}");
+    }
+
+    pub fn line(&mut self, text: impl Display) {
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    /// Bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let _ = self.out.write_all(bytes);
+    }
+
+    /// A line on standard error.
+    pub fn error(&mut self, text: impl Display) {
+        self.flush();
+        let _ = writeln!(self.err, "{text}");
+        let _ = self.err.flush();
+    }
+
+    /// Text on standard error, as it is.
+    pub fn error_text(&mut self, text: impl Display) {
+        self.flush();
+        let _ = write!(self.err, "{text}");
+        let _ = self.err.flush();
+    }
+
+    pub fn flush(&mut self) {
+        let _ = self.out.flush();
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
