@@ -7,6 +7,7 @@
 
 mod meta_properties;
 mod pages;
+mod started;
 
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashMap};
@@ -112,7 +113,8 @@ pub fn run(config: Arc<BrokerConfig>) -> Result<(), NodeError> {
     runtime.block_on(async {
         let mut signals =
             Signals::listen().map_err(|source| NodeError::Io { what: "listening for signals", source })?;
-        let node = Node::start(config).await?;
+        let node = Node::start(Arc::clone(&config)).await?;
+        started::tell(&config);
         info!(took_ms = began.elapsed().as_millis(), addresses = ?node.addresses(), "ready");
         let signal = signals.next().await;
         info!(signal, "stopping");

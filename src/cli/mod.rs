@@ -3,10 +3,14 @@
 //! Starts nothing itself: what serves is given to [`run`] by `main`, so that nothing here imports the rooms above.
 
 mod data_folder;
+mod image;
+mod server_start;
 
 use crate::config::{BrokerConfig, ConfigError, Origin, Settings, docs};
 use crate::tools::{self, Terminal, completions, man};
 use clap::{Args, Parser, Subcommand};
+use image::{ImageCommand, ImageError};
+use server_start::Asked;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -57,6 +61,9 @@ enum Command {
         /// As in kafka-topics, or topics.
         tool: Option<String>,
     },
+    /// What the start scripts of the container image call.
+    #[command(subcommand)]
+    Image(ImageCommand),
 }
 
 #[derive(Args, Debug)]
@@ -77,7 +84,11 @@ struct Overrides {
 
 /// Reads the process's arguments and environment, does what they say, and gives the exit code. `serve` runs a node until it ends.
 pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -> ExitCode {
+    let environment = environment();
     let words: Vec<OsString> = std::env::args_os().collect();
+    if called_as("kafka-server-start") {
+        return server_start(environment, serve);
+    }
     if let Some((tool, arguments)) = tools::called(&words) {
         return ExitCode::from(tools::run(tool, &arguments, &mut Terminal::standard()));
     }
@@ -96,20 +107,35 @@ pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -
         Some(Command::ConfigDocs) => return print(&docs::markdown()),
         Some(Command::Completions { shell }) => return print_completions(&shell),
         Some(Command::Man { tool }) => return print_man(tool.as_deref()),
+        Some(Command::Image(command)) => return for_image(command, environment),
         Some(Command::Serve(given)) => {
             (given.file, [arguments.overrides.overrides, given.overrides.overrides].concat())
         }
         None => (None, arguments.overrides.overrides),
     };
-    // Variables that are not Unicode are no settings.
+    serve_with(configuration(file, environment, &overrides), serve)
+}
+
+/// Variables that are not Unicode are no settings.
+fn environment() -> Vec<(String, String)> {
     let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    let environment: Vec<_> = std::env::vars_os().filter_map(unicode).collect();
-    let config = match configuration(file, environment, &overrides) {
+    std::env::vars_os().filter_map(unicode).collect()
+}
+
+/// Whether this program was started under that name, or that name with `.sh`.
+fn called_as(wanted: &str) -> bool {
+    let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.strip_suffix(".sh").unwrap_or(name) == wanted
+}
+
+fn serve_with<E: Display>(
+    config: Result<BrokerConfig, ConfigError>,
+    serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>,
+) -> ExitCode {
+    let config = match config {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("ottla: {error}");
-            return ExitCode::from(REFUSED);
-        }
+        Err(error) => return refused(error),
     };
     for notice in config.notices() {
         eprintln!("ottla: {notice}");
@@ -120,6 +146,47 @@ pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -
             eprintln!("ottla: {error}");
             ExitCode::from(FAILED)
         }
+    }
+}
+
+fn refused(error: impl Display) -> ExitCode {
+    eprintln!("ottla: {error}");
+    ExitCode::from(REFUSED)
+}
+
+/// Serves what the file says, without the `KAFKA_*` properties of the environment.
+fn server_start<E: Display>(
+    mut environment: Vec<(String, String)>,
+    serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>,
+) -> ExitCode {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let (file, overrides) = match server_start::parse(&arguments) {
+        Ok(Asked::Serve { file, overrides }) => (file, overrides),
+        Ok(Asked::Version) => {
+            println!("ottla {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Err(said) => return refused(format!("{said}\n{}", server_start::USAGE)),
+    };
+    environment.retain(|(name, _)| !image::is_property(name));
+    serve_with(configuration(Some(file), environment, &overrides), serve)
+}
+
+fn for_image(command: ImageCommand, environment: Vec<(String, String)>) -> ExitCode {
+    let done = match &command {
+        ImageCommand::Start { variables } => image::start(variables, environment).map(|never| match never {}),
+        ImageCommand::Configure { mounted, defaults, output } => {
+            image::configure(mounted.as_deref(), defaults.as_deref(), output, environment)
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ (ImageError::Script { .. } | ImageError::Output { .. })) => {
+            eprintln!("ottla: {error}");
+            ExitCode::from(FAILED)
+        }
+        Err(error) => refused(error),
     }
 }
 
@@ -134,14 +201,15 @@ fn configuration(
     if let Some(path) = file {
         settings.load_file(&path)?;
     }
-    settings.load_environment(environment);
+    settings.load_environment(environment)?;
     for given in overrides {
         settings.apply_override(given)?;
     }
     if !settings.contains("log.dirs") && !settings.contains("log.dir") {
-        match data_folder {
-            Some(folder) => settings.set("log.dirs", folder.to_string_lossy(), Origin::Ottla),
-            None => {
+        match (settings.image(), data_folder) {
+            (Some(image), _) => data_folder::set_for(image, &mut settings),
+            (None, Some(folder)) => settings.set("log.dirs", folder.to_string_lossy(), Origin::Ottla),
+            (None, None) => {
                 let said = "there is no home folder to put data in: set log.dirs, as in --override log.dirs=/data";
                 return Err(ConfigError::Relation(said.into()));
             }
@@ -244,8 +312,14 @@ mod tests {
     #[test]
     fn a_wrong_value_is_told_with_its_name_and_what_is_allowed() {
         let error = configuration(None, variables(&[("HOME", "/h")]), &["num.partitions=none".into()]).unwrap_err();
-        assert_eq!(error.to_string(), "Invalid value none for configuration num.partitions: Not a number of type INT");
+        assert_eq!(
+            error.to_string(),
+            "Invalid value none for configuration num.partitions: Not a number of type INT (num.partitions given with --override)"
+        );
         let error = configuration(None, variables(&[("HOME", "/h")]), &["num.partitions=0".into()]).unwrap_err();
-        assert_eq!(error.to_string(), "Invalid value 0 for configuration num.partitions: Value must be at least 1");
+        assert_eq!(
+            error.to_string(),
+            "Invalid value 0 for configuration num.partitions: Value must be at least 1 (num.partitions given with --override)"
+        );
     }
 }

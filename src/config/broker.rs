@@ -177,7 +177,11 @@ impl BrokerConfig {
     /// # Errors
     /// [`ConfigError`] naming the first key that is wrong, its value and what is allowed, or the relation between keys that does not hold.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
-        Self::build(Arc::new(settings), Arc::default(), Arc::default())
+        let settings = Arc::new(settings);
+        Self::build(Arc::clone(&settings), Arc::default(), Arc::default()).map_err(|error| {
+            let sources = settings.sources_of(&error.to_string());
+            ConfigError::Sourced { error: Box::new(error), sources }
+        })
     }
 
     /// The same node with other dynamic configuration: the cluster-wide one and this broker's own. What cannot be used is left out, as
@@ -340,12 +344,19 @@ impl BrokerConfig {
         }
     }
 
-    /// Sentences to log once at start: names that no key has, and keys whose effect is missing here.
+    /// Sentences to tell once at start about what was given and is ignored, such as names that no key has.
+    pub fn ignored_notices(&self) -> Vec<String> {
+        let unknown = self.settings.entries().filter(|(name, _, _)| broker_key(name).is_none());
+        let told = unknown.filter_map(|(name, _, origin)| super::unknown_name_notice(name, &origin));
+        self.settings.notices.iter().cloned().chain(told).collect()
+    }
+
+    /// Sentences to tell once at start: what is ignored, and keys whose effect is missing here.
     pub fn notices(&self) -> Vec<String> {
-        let mut notices = Vec::new();
+        let mut notices = self.ignored_notices();
         for (name, value, origin) in self.settings.entries() {
             match broker_key(name) {
-                None => notices.extend(super::unknown_name_notice(name, &origin)),
+                None => {}
                 Some(key) if key.effect == super::key::Effect::Missing && differs_from_preset(key, value) => {
                     notices.push(format!("{name} ({origin}) is accepted, but Ottla does not act on it yet"));
                 }

@@ -16,6 +16,7 @@ pub mod describe;
 pub mod docs;
 pub mod dynamic;
 pub mod group;
+pub mod image;
 pub mod key;
 pub mod listener;
 pub mod properties;
@@ -26,6 +27,7 @@ pub mod topic;
 pub(crate) mod tests;
 
 pub use broker::{BrokerConfig, RecordValidation, Role};
+pub use image::{DeclaredTopic, Image};
 pub use listener::{Listener, Listeners, SecurityProtocol};
 pub use settings::{Origin, Settings};
 pub use topic::{CompressionType, TimestampType, TopicConfig};
@@ -47,6 +49,15 @@ pub enum ConfigError {
     File { path: String, reason: String },
     #[error("--override {given}: expected key=value")]
     Override { given: String },
+    /// A variable of the environment that is no property.
+    #[error("{variable}={value}: {reason}")]
+    Variable { variable: String, value: String, reason: String },
+    /// Two sources of one rank that say different things.
+    #[error("{name} is set twice, and differently: {one}, and {other}; set it once")]
+    Disagree { name: String, one: String, other: String },
+    /// What is wrong, with where it was set.
+    #[error("{error}{sources}")]
+    Sourced { error: Box<ConfigError>, sources: String },
 }
 
 /// Prefixes of names that belong to plug-ins and listeners, and so are in no table.

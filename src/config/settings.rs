@@ -2,6 +2,7 @@
 //!
 //! Collects texts and knows no key: whether a name exists and a value is right is for `broker`.
 
+use super::image::{DeclaredTopic, Image};
 use super::{ConfigError, properties};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,8 @@ pub enum Origin {
     /// The variable's name.
     Environment(String),
     Override,
+    /// What the image's own configuration file has.
+    Image(Image),
 }
 
 impl fmt::Display for Origin {
@@ -25,6 +28,7 @@ impl fmt::Display for Origin {
             Origin::File(path) => write!(f, "in {path}"),
             Origin::Environment(variable) => write!(f, "from the environment variable {variable}"),
             Origin::Override => f.write_str("given with --override"),
+            Origin::Image(image) => write!(f, "by the rules of the {} image", image.name()),
         }
     }
 }
@@ -34,22 +38,13 @@ impl fmt::Display for Origin {
 pub struct Settings {
     entries: BTreeMap<String, (String, Origin)>,
     cluster_id: Option<String>,
+    /// The image whose place is taken, when this runs in a container.
+    pub(super) image: Option<Image>,
+    /// Topics that shall be there once the broker is ready.
+    pub(super) declared_topics: Vec<DeclaredTopic>,
+    /// Sentences about what was given and is ignored.
+    pub(super) notices: Vec<String>,
 }
-
-/// Variables that begin with `KAFKA_` and are for the Java machine, its scripts and images, never properties.
-const NOT_PROPERTIES: &[&str] = &[
-    "KAFKA_VERSION",
-    "KAFKA_HOME",
-    "KAFKA_HEAP_OPTS",
-    "KAFKA_OPTS",
-    "KAFKA_JMX_OPTS",
-    "KAFKA_JMX_PORT",
-    "KAFKA_JMX_HOSTNAME",
-    "KAFKA_JVM_PERFORMANCE_OPTS",
-    "KAFKA_GC_LOG_OPTS",
-    "KAFKA_TOOLS_LOG4J_LOGLEVEL",
-    "KAFKA_DEBUG",
-];
 
 impl Settings {
     /// Sets one value; it takes the place of an earlier one.
@@ -69,17 +64,6 @@ impl Settings {
             self.set(name, value, Origin::File(shown.clone()));
         }
         Ok(())
-    }
-
-    /// Takes the variables that begin with `KAFKA_`, by the rule of the apache/kafka image, and `CLUSTER_ID`.
-    pub fn load_environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
-        for (variable, value) in variables {
-            if variable == "CLUSTER_ID" && !value.trim().is_empty() {
-                self.cluster_id = Some(value.trim().to_owned());
-            } else if let Some(name) = property_of_variable(&variable) {
-                self.set(name, value, Origin::Environment(variable));
-            }
-        }
     }
 
     /// Takes one `key=value` of the command line.
@@ -102,6 +86,30 @@ impl Settings {
 
     pub fn cluster_id(&self) -> Option<&str> {
         self.cluster_id.as_deref()
+    }
+
+    /// The image whose place is taken, when this runs in a container.
+    pub fn image(&self) -> Option<Image> {
+        self.image
+    }
+
+    /// Topics that shall be there once the broker is ready.
+    pub fn declared_topics(&self) -> &[DeclaredTopic] {
+        &self.declared_topics
+    }
+
+    /// The sources of the keys that a sentence names, as `(name source, ...)` after a blank; empty when none of them was set.
+    pub(super) fn sources_of(&self, sentence: &str) -> String {
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let words: Vec<&str> = sentence.split(|c| !is_of_name(c)).map(|word| word.trim_end_matches('.')).collect();
+        let named = self.entries.iter().filter(|(name, _)| words.contains(&name.as_str()));
+        let sources: Vec<String> = named.map(|(name, (_, origin))| format!("{name} {origin}")).collect();
+        if sources.is_empty() { String::new() } else { format!(" ({})", sources.join(", ")) }
+    }
+
+    /// Whether no property is set.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     pub fn contains(&self, name: &str) -> bool {
@@ -127,38 +135,9 @@ impl Settings {
     }
 }
 
-/// The property that a variable stands for: `KAFKA_` goes, `___` is `-`, `__` is `_`, `_` is `.` (the apache/kafka image's rule).
-fn property_of_variable(variable: &str) -> Option<String> {
-    let rest = variable.strip_prefix("KAFKA_")?;
-    let is_logging = variable.starts_with("KAFKA_LOG4J_");
-    if rest.is_empty() || is_logging || NOT_PROPERTIES.contains(&variable) {
-        return None;
-    }
-    // From the longest run of underscores to the shortest, as the image does: what a longer one became is not looked at again.
-    let marked = rest.to_lowercase().replace("___", "-").replace("__", "\u{0}").replace('_', ".").replace('\u{0}', "_");
-    Some(marked)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn variables_become_properties() {
-        for (variable, property) in [
-            ("KAFKA_NUM_PARTITIONS", Some("num.partitions")),
-            ("KAFKA_LISTENER_NAME_A__B_SSL_KEY", Some("listener.name.a_b.ssl.key")),
-            ("KAFKA_LISTENER_NAME_A___B_X", Some("listener.name.a-b.x")),
-            ("KAFKA_A____B", Some("a-.b")),
-            ("KAFKA_HEAP_OPTS", None),
-            ("KAFKA_LOG4J_ROOT_LOGLEVEL", None),
-            ("KAFKA_LOG_DIRS", Some("log.dirs")),
-            ("KAFKA_", None),
-            ("NUM_PARTITIONS", None),
-        ] {
-            assert_eq!(property_of_variable(variable).as_deref(), property, "{variable}");
-        }
-    }
 
     #[test]
     fn later_sources_are_stronger() {
@@ -168,11 +147,9 @@ mod tests {
         let mut settings = Settings::default();
         settings.load_file(&path).unwrap();
         assert_eq!(settings.get("num.partitions"), Some("3"), "the last line of a file wins");
-        settings.load_environment([
-            ("KAFKA_NUM_PARTITIONS".into(), "4".into()),
-            ("CLUSTER_ID".into(), " abc ".into()),
-            ("PATH".into(), "/bin".into()),
-        ]);
+        let environment = [("KAFKA_NUM_PARTITIONS", "4"), ("CLUSTER_ID", " abc "), ("PATH", "/bin")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        settings.load_environment(environment).unwrap();
         assert_eq!(settings.get("num.partitions"), Some("4"));
         settings.apply_override("num.partitions=5").unwrap();
         assert_eq!(settings.get("num.partitions"), Some("5"));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::config::image::APACHE_CLUSTER_ID;
 use crate::config::properties;
 use crate::types::BrokerId;
 
@@ -75,7 +76,9 @@ pub fn settle(
                 return Err(MetaError::OtherNode { path, stored: found.node_id, configured: node_id });
             }
             Some(found) => {
-                let wanted = configured.or(known.as_ref().map(|(_, id)| id.as_str()));
+                // That id stands for none: the image takes it where nobody says one, and Kafka then keeps to the directory's.
+                let claimed = configured.filter(|id| *id != APACHE_CLUSTER_ID);
+                let wanted = claimed.or(known.as_ref().map(|(_, id)| id.as_str()));
                 if let Some(wanted) = wanted.filter(|wanted| *wanted != found.cluster_id) {
                     let configured = wanted.to_owned();
                     return Err(MetaError::OtherCluster { path, stored: found.cluster_id, configured });
@@ -139,6 +142,11 @@ mod tests {
         assert_eq!(settle(&directories, 3, None).unwrap(), first);
         assert!(matches!(settle(&directories, 4, None), Err(MetaError::OtherNode { stored: 3, .. })));
         assert!(matches!(settle(&directories, 3, Some("x")), Err(MetaError::OtherCluster { .. })));
+        assert_eq!(
+            settle(&directories, 3, Some(APACHE_CLUSTER_ID)).unwrap(),
+            first,
+            "the image's preset claims nothing"
+        );
     }
 
     #[test]

@@ -1,0 +1,206 @@
+//! `ottla image`: what the start scripts in the container image call. Turns variables into the properties file that the broker then reads, as the scripts of
+//! the images whose place is taken do. Serves nothing.
+
+use super::data_folder;
+use crate::config::image::{Image, RULES, is_known};
+use crate::config::{BrokerConfig, ConfigError, Settings};
+use clap::Subcommand;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use thiserror::Error;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ImageCommand {
+    /// Run the start script of the image that the environment was written for.
+    Start {
+        /// Variables to set first, as apache/kafka's and cp-kafka's `run` takes them.
+        #[arg(value_name = "VARIABLE=value")]
+        variables: Vec<String>,
+    },
+    /// Check the environment, and write the properties file that it stands for.
+    Configure {
+        /// A properties file that the environment is laid over, if it is there. By bitnami's rules it stands alone.
+        #[arg(long, value_name = "FILE")]
+        mounted: Option<PathBuf>,
+        /// The properties file to take when neither that one nor the environment says anything.
+        #[arg(long, value_name = "FILE")]
+        defaults: Option<PathBuf>,
+        /// The file to write.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+#[derive(Debug, Error)]
+pub(super) enum ImageError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}: expected VARIABLE=value")]
+    Argument(String),
+    #[error(
+        "{path} cannot be run: {source}; `ottla image start` is for the container image, elsewhere use `ottla serve`"
+    )]
+    Script { path: &'static str, source: std::io::Error },
+    #[error("{path} cannot be written: {source}")]
+    Output { path: PathBuf, source: std::io::Error },
+}
+
+/// Whether a variable would be a property, or say where one's value is. What is left is for a server that has its properties from a file.
+pub(super) fn is_property(variable: &str) -> bool {
+    variable.starts_with("KAFKA_") && !variable.starts_with("KAFKA_CREATE_TOPICS") && !variable.contains("CLUSTER_ID")
+}
+
+/// Becomes the start script. Returns only when that fails.
+pub(super) fn start(variables: &[String], environment: Vec<(String, String)>) -> Result<Infallible, ImageError> {
+    let mut environment: BTreeMap<String, String> = environment.into_iter().collect();
+    for given in variables {
+        let Some((name, value)) = given.split_once('=') else { return Err(ImageError::Argument(given.clone())) };
+        environment.insert(name.to_owned(), value.to_owned());
+    }
+    let (image, because) = Image::decide(&environment)?;
+    match because {
+        Some(variable) => {
+            println!("===> Starting by the rules of the {} image, because {variable} is set", image.name())
+        }
+        None => println!("===> Starting by the rules of the {} image", image.name()),
+    }
+    let (path, arguments): (&'static str, &[&str]) = match image {
+        Image::Apache => ("/etc/kafka/docker/run", &[]),
+        Image::Confluent => ("/etc/confluent/docker/run", &[]),
+        Image::Bitnami => ("/opt/bitnami/scripts/kafka/entrypoint.sh", &["/opt/bitnami/scripts/kafka/run.sh"]),
+        Image::Wurstmeister => ("/usr/bin/start-kafka.sh", &[]),
+    };
+    environment.insert(RULES.to_owned(), image.name().to_owned());
+    let source = Command::new(path).args(arguments).env_clear().envs(environment).exec();
+    Err(ImageError::Script { path, source })
+}
+
+/// Writes the properties file, and says on standard error what is ignored.
+pub(super) fn configure(
+    mounted: Option<&Path>,
+    defaults: Option<&Path>,
+    output: &Path,
+    environment: Vec<(String, String)>,
+) -> Result<(), ImageError> {
+    let mut said = Settings::default();
+    said.load_environment(environment.clone())?;
+    let image = said.image();
+    let mounted = mounted.filter(|path| path.exists());
+    let mut settings = Settings::default();
+    match mounted {
+        Some(path) => settings.load_file(path)?,
+        None if said.is_empty() => defaults.map_or(Ok(()), |path| settings.load_file(path))?,
+        None => {}
+    }
+    match (image, mounted) {
+        (Some(Image::Bitnami), Some(path)) => {
+            eprintln!("ottla: {} is there, so variables are not looked at", path.display());
+        }
+        _ => settings.load_environment(environment)?,
+    }
+    if let (Some(image), false) = (image, settings.contains("log.dirs") || settings.contains("log.dir")) {
+        data_folder::set_for(image, &mut settings);
+    }
+    let config = BrokerConfig::new(settings)?;
+    for notice in config.ignored_notices() {
+        eprintln!("ottla: {notice}");
+    }
+    write(output, config.static_settings())
+}
+
+/// What nobody knows was told already, and is left out.
+fn write(output: &Path, settings: &Settings) -> Result<(), ImageError> {
+    let mut text = String::from("# Written at start, from the container's environment and configuration files.\n");
+    for (name, value, origin) in settings.entries().filter(|(name, _, _)| is_known(name)) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "# {origin}\n{name}={}", escaped(value));
+    }
+    // It may hold passwords. Truncated, not replaced: the folder may belong to somebody else.
+    let mut options = fs::OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(true).mode(0o660).open(output);
+    let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|source| ImageError::Output { path: output.to_owned(), source })
+}
+
+/// A value as `java.util.Properties` writes it, so that it is read as it was.
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for (at, c) in value.chars().enumerate() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            ' ' if at == 0 => text.push_str("\\ "),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    /// What is written for these variables, as a serve reads it.
+    fn configured(pairs: &[(&str, &str)], mounted: Option<&str>) -> Result<BrokerConfig, ImageError> {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, output) = (folder.path().join("mounted.properties"), folder.path().join("server.properties"));
+        let defaults = folder.path().join("defaults.properties");
+        fs::write(&defaults, "num.partitions=7\nlog.dirs=/d\n").unwrap();
+        if let Some(text) = mounted {
+            fs::write(&file, text).unwrap();
+        }
+        configure(Some(&file), Some(&defaults), &output, variables(pairs))?;
+        let mut settings = Settings::default();
+        settings.load_file(&output)?;
+        Ok(BrokerConfig::new(settings)?)
+    }
+
+    #[test]
+    fn the_file_says_what_the_environment_said() {
+        let pairs = [("OTTLA_IMAGE", "confluent"), ("KAFKA_BROKER_RACK", " a\\b\tc "), ("KAFKA_NUM_PARTITIONS", "3")];
+        let config = configured(&pairs, None).unwrap();
+        assert_eq!(config.rack.as_deref(), Some("a\\b\tc"), "trimmed, as Kafka does");
+        assert_eq!(config.num_partitions, 3);
+        assert_eq!(config.log_dirs(), [PathBuf::from("/var/lib/kafka/data")]);
+    }
+
+    #[test]
+    fn the_defaults_are_for_an_environment_that_says_nothing() {
+        let image = ("OTTLA_IMAGE", "apache");
+        let config = configured(&[image, ("PATH", "/bin"), ("CLUSTER_ID", "x")], None).unwrap();
+        assert_eq!((config.num_partitions, config.log_dirs()), (7, vec![PathBuf::from("/d")]));
+        let config = configured(&[image, ("KAFKA_NODE_ID", "2")], None).unwrap();
+        assert_eq!((config.num_partitions, config.node_id), (1, 2), "one variable replaces the defaults whole");
+    }
+
+    #[test]
+    fn a_mounted_file_is_laid_under_the_environment_or_stands_alone() {
+        let file = Some("num.partitions=2\nnode.id=9\n");
+        let pairs = [("OTTLA_IMAGE", "apache"), ("KAFKA_NUM_PARTITIONS", "4")];
+        let config = configured(&pairs, file).unwrap();
+        assert_eq!((config.num_partitions, config.node_id), (4, 9));
+        let pairs = [("OTTLA_IMAGE", "bitnami"), ("KAFKA_CFG_NUM_PARTITIONS", "4")];
+        assert_eq!(configured(&pairs, file).unwrap().num_partitions, 2);
+        assert_eq!(configured(&pairs, None).unwrap().num_partitions, 4);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_before_anything_is_written() {
+        let pairs = [("OTTLA_IMAGE", "apache"), ("KAFKA_NUM_PARTITIONS", "none")];
+        let said = configured(&pairs, None).unwrap_err().to_string();
+        assert!(said.contains("num.partitions from the environment variable KAFKA_NUM_PARTITIONS"), "{said}");
+    }
+}
