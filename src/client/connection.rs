@@ -19,8 +19,9 @@ use tokio::task::JoinHandle;
 
 use super::ClientError;
 
-/// The longest reply that is read. A fetch may bring as much as it asked for and one batch more; a longer length is a sign of another protocol.
-const MAX_REPLY_BYTES: usize = 512 * 1024 * 1024;
+/// The longest reply that is read. A fetch may bring as much as it asked for and one batch more. A longer length is a sign of another protocol; TLS records
+/// begin like a length of 336 MiB.
+const MAX_REPLY_BYTES: usize = 256 * 1024 * 1024;
 
 /// A request in pieces that are written one after the other, uncopied.
 pub type Pieces = SmallVec<[Bytes; 2]>;
