@@ -61,6 +61,9 @@ const DRAIN_BOUND: Duration = Duration::from_millis(300);
 /// Pause after the metadata could not be followed (no disk space for new partitions, say).
 const FOLLOW_RETRY: Duration = Duration::from_millis(500);
 
+/// How often partitions that were set aside are looked at, at most.
+const STRAY_CHECK: Duration = Duration::from_secs(60);
+
 /// How often metric samples are gathered.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -235,14 +238,11 @@ impl Node {
         }));
         follow(&broker, &image, &Delta::between(&MetadataImage::default(), &image)).await?;
         subscription.acknowledge(image.offset());
-        let strays = broker.replicas.strays();
-        if !strays.is_empty() {
-            // A topic that was deleted just before a crash leaves them. Set aside, not removed: what names no topic may also be a metadata log that was lost.
-            warn!(partitions = strays.len(), first = ?strays.first(), "the log directories hold partitions of no topic; they take space and are not served");
-        }
         let mut tasks = Tasks::default();
         tasks.spawn(follow_all(Arc::clone(&broker), subscription));
         register(&broker, &meta.cluster_id).await?;
+        // The registration is committed, so the image holds all that was before it.
+        broker.replicas.set_strays_aside(&broker.cluster.image(), broker.clock.wall_ms()).await?;
 
         let memory_bytes = usize::try_from(config.request_memory_bytes()).unwrap_or(usize::MAX);
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));
@@ -301,9 +301,17 @@ async fn upkeep(broker: Arc<Broker>) {
     let every = u64::try_from(config.producer_id_expiration_check_interval_ms).unwrap_or(u64::MAX).max(1);
     let mut producers = tokio::time::interval(Duration::from_millis(every));
     let mut samples = tokio::time::interval(METRICS_UPKEEP);
+    let stray_delay_ms = config.stray_delete_delay_ms;
+    let mut strays = tokio::time::interval(stray_check(stray_delay_ms));
     loop {
         tokio::select! {
             _ = samples.tick() => broker.metrics.upkeep(),
+            _ = strays.tick(), if stray_delay_ms >= 0 => {
+                let (image, now_ms) = (broker.cluster.image(), broker.clock.wall_ms());
+                if let Err(error) = broker.replicas.remove_strays(&image, now_ms, stray_delay_ms).await {
+                    warn!(%error, "cannot remove partitions that were set aside");
+                }
+            }
             _ = producers.tick() => {
                 let (now_ms, expiration_ms) = (broker.clock.wall_ms(), i64::from(broker.config().producer_id_expiration_ms));
                 for partition in broker.replicas.partitions() {
@@ -314,6 +322,11 @@ async fn upkeep(broker: Arc<Broker>) {
             }
         }
     }
+}
+
+/// How often to look for partitions whose time set aside is over.
+fn stray_check(delay_ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(delay_ms / 4).unwrap_or(0)).clamp(Duration::from_millis(100), STRAY_CHECK)
 }
 
 /// A node is its whole cluster for now; one that is told to be part of a larger one must not start as a cluster of its own.

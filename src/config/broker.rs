@@ -143,6 +143,7 @@ broker_fields! {
     store_index_memory_bytes: i64 = "ottla.store.index.memory.bytes";
     store_read_memory_bytes: i64 = "ottla.store.read.memory.bytes";
     store_record_file_bytes: i32 = "ottla.store.record.file.bytes";
+    stray_delete_delay_ms: i64 = "ottla.stray.delete.delay.ms";
     sync_single_replica: bool = "ottla.sync.single.replica";
 }
 

@@ -204,6 +204,8 @@ metrics! {
         "Bytes that wait for the store's writer.";
     STORE_READ_BYTES, "ottla_store_read_bytes_total", Counter, ["from"], CLOSED,
         "Bytes of records read, from memory or from disk.";
+    STRAY_PARTITIONS, "ottla_stray_partitions", Gauge, [], 1,
+        "Partitions of no topic that are set aside in the log directories.";
     STORE_WRITABLE, "ottla_store_writable", Gauge, [], 1,
         "1 while the store takes writes, 0 after a failed write or sync, or without disk space.";
 }

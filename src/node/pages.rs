@@ -73,6 +73,7 @@ fn collect(broker: &Broker, scrape: &mut Scrape) {
         collect_log(partition, scrape);
     }
     collect_cluster(broker, scrape);
+    scrape.set(&table::STRAY_PARTITIONS, &[], broker.replicas.stray_count() as f64);
     let writable = broker.replicas.stores().iter().all(|store| store.health() == Health::Writable);
     scrape.set(&table::STORE_WRITABLE, &[], f64::from(u8::from(writable)));
 }

@@ -1,5 +1,7 @@
 //! Every partition of this broker, kept as the metadata image says: created, configured, led, deleted.
 
+mod strays;
+
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use crate::config::TopicConfig;
 use crate::metrics::{Registry, TopicMetrics};
 use crate::store::{Durability, PartitionRow, RecordStore, StoreError, Write};
 use crate::types::{BrokerId, TopicIdPartition};
+use strays::Stray;
 
 /// Resolves a topic's configuration against an image: topic, dynamic broker defaults, static broker configuration, defaults.
 pub type ResolveConfig = Arc<dyn Fn(&MetadataImage, &str) -> Arc<TopicConfig> + Send + Sync>;
@@ -36,18 +39,31 @@ pub struct ReplicaManager {
     options: ReplicaOptions,
     partitions: RwLock<Partitions>,
     /// Partitions that a store held at start and that no image has claimed yet.
-    found: RwLock<HashMap<TopicIdPartition, (usize, PartitionRow), ahash::RandomState>>,
+    found: RwLock<HashMap<TopicIdPartition, Found, ahash::RandomState>>,
+}
+
+/// A partition as a store held it at start.
+#[derive(Clone, Debug)]
+struct Found {
+    /// Which of the stores.
+    store: usize,
+    row: PartitionRow,
+    /// Set when the metadata does not have it.
+    stray: Option<Stray>,
 }
 
 impl ReplicaManager {
     /// Reads what the stores hold. Blocking.
     pub fn open(options: ReplicaOptions) -> Result<Self, StoreError> {
-        let mut found: HashMap<_, _, ahash::RandomState> = HashMap::default();
+        let mut found: HashMap<_, Found, ahash::RandomState> = HashMap::default();
         for (index, store) in options.stores.iter().enumerate() {
             for row in store.partitions()? {
-                if let Some((other, _)) = found.insert(row.id, (index, row.clone())) {
-                    let (kept, left) =
-                        (store.path().display(), options.stores.get(other).map(|s| s.path().display().to_string()));
+                let held = Found { store: index, row: row.clone(), stray: None };
+                if let Some(other) = found.insert(row.id, held) {
+                    let (kept, left) = (
+                        store.path().display(),
+                        options.stores.get(other.store).map(|s| s.path().display().to_string()),
+                    );
                     warn!(partition = %row.id, %kept, ?left, "a partition is in two log directories");
                 }
             }
@@ -89,14 +105,9 @@ impl ReplicaManager {
             let shared = self.shared(image, topic);
             self.place(topic, changed.partition, state, &shared, &mut missing);
         }
-        self.create(missing).await?;
+        self.create(missing, image.offset()).await?;
         self.reconfigure(image, delta);
         Ok(())
-    }
-
-    /// What the stores hold and the images followed so far do not have: left alone, for a person to look at.
-    pub fn strays(&self) -> Vec<TopicIdPartition> {
-        self.found.read().keys().copied().collect()
     }
 
     fn shared(&self, image: &MetadataImage, topic: &Topic) -> TopicShared {
@@ -128,8 +139,11 @@ impl ReplicaManager {
             known.set_leadership(new.leadership);
             return;
         }
-        if let Some((store, row)) = self.found.write().remove(&id) {
-            self.serve(store, &row, new);
+        if let Some(found) = self.found.write().remove(&id) {
+            if found.stray.is_some() {
+                self.unmark(&found);
+            }
+            self.serve(found.store, &found.row, new);
             return;
         }
         let row = PartitionRow {
@@ -142,7 +156,25 @@ impl ReplicaManager {
         missing.push((row, new));
     }
 
-    async fn create(&self, missing: Vec<(PartitionRow, NewPartition)>) -> Result<(), ReplicaError> {
+    /// The metadata has a partition after all that was set aside.
+    fn unmark(&self, found: &Found) {
+        let Some(store) = self.options.stores.get(found.store) else { return };
+        let id = found.row.id;
+        let done = move |result: Result<(), StoreError>| {
+            if let Err(error) = result {
+                warn!(partition = %id, %error, "a partition that was set aside is served again, but its mark stays until the next start");
+            }
+        };
+        if let Err(error) = store.submit(strays::unmark(found.row.local_id), Durability::Written, Box::new(done)) {
+            warn!(partition = %id, %error, "a partition that was set aside is served again, but its mark stays until the next start");
+        }
+    }
+
+    async fn create(
+        &self,
+        missing: Vec<(PartitionRow, NewPartition)>,
+        metadata_offset: i64,
+    ) -> Result<(), ReplicaError> {
         if missing.is_empty() {
             return Ok(());
         }
@@ -153,6 +185,7 @@ impl ReplicaManager {
         for (mut row, new) in missing {
             row.local_id = store.allocate()?;
             writes.push(Write::Create { local_id: row.local_id, id: row.id });
+            writes.push(strays::note_creation(row.local_id, metadata_offset));
             rows.push((row, new));
         }
         submit_and_wait(store, writes).await?;

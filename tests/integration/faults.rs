@@ -2,6 +2,7 @@
 
 mod disk;
 mod kills;
+mod strays;
 
 use std::net::TcpListener;
 use std::time::Duration;

@@ -18,6 +18,8 @@ pub(super) const OTTLA: &[ConfigKey] = keys! {
         "Size of a record file. Recovery after a crash reads about one.";
     "ottla.store.tail.memory.bytes", Long, Is("-1"), AtLeast(-1.0), Medium, ReadOnly, Works:
         "Memory for the newest records of each partition, from which consumers that keep up are served. -1 takes a share of the machine's memory.";
+    "ottla.stray.delete.delay.ms", Long, Is("345600000"), AtLeast(-1.0), Low, ReadOnly, Works:
+        "How long partitions of no topic stay in the log directories, set aside, before they are removed; -1 for ever. A crash right after a topic's deletion leaves them, but so does a metadata log that was lost.";
     "ottla.sync.single.replica", Boolean, Is("true"), Any, High, ReadOnly, Works:
         "Whether an acks=all write to a partition with one replica is on stable storage before it is acknowledged. Turned off, a power failure can take the last acknowledged writes; the end of the process cannot.";
 };
