@@ -1,10 +1,11 @@
 //! The composition root: what starts and drains in which order. The only place that wires one room's events to another.
 //!
 //! ```text
-//! start:  directories -> ports -> store and quorum -> replicas follow the image -> broker registered -> listeners accept -> ready
+//! start:  directories -> ports -> store and quorum -> replicas follow the image -> broker registered -> declared topics made -> listeners accept -> ready
 //! stop:   not ready -> listeners drain -> coordinators -> replicas -> store closed -> quorum closed
 //! ```
 
+mod bootstrap;
 mod meta_properties;
 mod pages;
 mod started;
@@ -94,6 +95,8 @@ pub enum NodeError {
         "{0}, but this version of ottla runs a cluster of one node: process.roles=broker,controller and no other voters"
     )]
     Clustered(String),
+    #[error(transparent)]
+    Declaration(#[from] bootstrap::DeclarationError),
     #[error("this broker cannot register: {0}")]
     Registration(String),
     #[error("metrics.address {address} cannot be listened on: {source}; set another, or an empty one for none")]
@@ -193,6 +196,7 @@ impl Node {
     /// Starts everything; when this returns, clients are served.
     pub async fn start(config: Arc<BrokerConfig>) -> Result<Self, NodeError> {
         check_roles(&config)?;
+        let declared = bootstrap::declared(&config)?;
         let directories = directories(&config)?;
         let meta = meta_properties::settle(&directories, config.node_id, config.cluster_id())?;
         let server = Server::bind(&endpoints(&config.listeners.broker), NetSettings::of(&config))?;
@@ -243,6 +247,7 @@ impl Node {
         register(&broker, &meta.cluster_id).await?;
         // The registration is committed, so the image holds all that was before it.
         broker.replicas.set_strays_aside(&broker.cluster.image(), broker.clock.wall_ms()).await?;
+        bootstrap::apply(&broker, &declared).await?;
 
         let memory_bytes = usize::try_from(config.request_memory_bytes()).unwrap_or(usize::MAX);
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));

@@ -139,6 +139,7 @@ broker_fields! {
     offsets_topic_segment_bytes: i32 = "offsets.topic.segment.bytes";
     /// The number of a codec, as in a record batch's attributes.
     offsets_topic_compression_codec: i32 = "offsets.topic.compression.codec";
+    bootstrap_file: Option<String> = "ottla.bootstrap.file";
     store_direct_io: bool = "ottla.store.direct.io";
     store_index_memory_bytes: i64 = "ottla.store.index.memory.bytes";
     store_read_memory_bytes: i64 = "ottla.store.read.memory.bytes";

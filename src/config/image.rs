@@ -216,6 +216,10 @@ impl Settings {
         let text = reading.variables.get("KAFKA_CREATE_TOPICS").cloned().unwrap_or_default();
         let separator = reading.variables.get("KAFKA_CREATE_TOPICS_SEPARATOR").map_or(",", String::as_str);
         self.declared_topics.extend(topics::parse(&text, separator)?);
+        if let Some(path) = reading.variables.get("OTTLA_BOOTSTRAP_FILE").filter(|path| !path.is_empty()) {
+            let origin = Origin::Environment("OTTLA_BOOTSTRAP_FILE".into());
+            reading.properties.insert("ottla.bootstrap.file".into(), (path.clone(), origin));
+        }
         if !reading.properties.is_empty() && matches!(image, Image::Bitnami | Image::Wurstmeister) {
             for (name, value) in FILE_PRESETS {
                 let origin = Origin::Image(image);

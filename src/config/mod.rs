@@ -10,6 +10,7 @@
 //!                       dynamic configuration     a topic's overrides
 //! ```
 
+pub mod bootstrap;
 pub mod broker;
 pub mod client_metrics;
 pub mod describe;

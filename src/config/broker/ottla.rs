@@ -6,6 +6,8 @@ use crate::config::key::{ConfigKey, keys};
 pub(super) const OTTLA: &[ConfigKey] = keys! {
     "metrics.address", String, Is(":9404"), Valid::HttpAddress, Medium, ReadOnly, Works:
         "Where /metrics, /healthz and /ready are served over HTTP, as host:port or :port. Empty for nowhere.";
+    "ottla.bootstrap.file", String, Null, Any, Medium, ReadOnly, Works:
+        "A YAML file that declares topics with their partitions and configurations. They are made at start, before clients are served; OTTLA_BOOTSTRAP_FILE sets it.";
     "ottla.record.validation", String, Is("headers"), OneOf(&["headers", "full"]), Medium, ReadOnly, Works:
         "How closely produced batches are looked at: headers checks each batch's header and checksum and walks uncompressed records, full opens compressed batches too.";
     "ottla.store.direct.io", Boolean, Is("true"), Any, Low, ReadOnly, Works:
