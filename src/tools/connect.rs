@@ -20,6 +20,30 @@ pub const COMMAND_CONFIG: Opt = Opt::value(
     "A properties file for the client, as Kafka's clients take it (request.timeout.ms, client.id ...).",
 );
 
+/// [`COMMAND_CONFIG`] for tools of argparse4j's manner.
+pub const ARGPARSE_COMMAND_CONFIG: Opt = Opt::value(
+    "command-config",
+    "COMMAND_CONFIG",
+    Kind::File,
+    "A properties file for the client, as Kafka's clients take it (request.timeout.ms, client.id ...).",
+);
+
+/// Ottla's own, for tools whose lines people would rather not take apart.
+pub const OUTPUT: Opt =
+    Opt::value("output", "format", Kind::Choice(&["text", "json"]), "How the result is written.").preset("text").own();
+
+/// Whether JSON is asked for.
+///
+/// # Errors
+/// What is neither of the two forms.
+pub fn wants_json(parsed: &Parsed) -> Result<bool, Fault> {
+    match parsed.value(OUTPUT)? {
+        None | Some("text") => Ok(false),
+        Some("json") => Ok(true),
+        Some(other) => Err(Fault::thrown(format!("Invalid value {other} for --output: text and json are allowed"))),
+    }
+}
+
 /// Reads the file that `option` names; none given is no properties.
 ///
 /// # Errors
@@ -29,6 +53,34 @@ pub fn properties(parsed: &Parsed, option: Opt) -> Result<ClientProperties, Faul
         Some(path) => Ok(ClientProperties::load(Path::new(path))?),
         None => Ok(ClientProperties::default()),
     }
+}
+
+/// Sets where the cluster is, as `CommandLineUtils.initializeBootstrapProperties`.
+///
+/// # Errors
+/// Kafka's sentences when both are given, or neither.
+pub fn set_bootstrap(
+    properties: &mut ClientProperties,
+    servers: Option<&str>,
+    controllers: Option<&str>,
+) -> Result<(), Fault> {
+    match (servers, controllers) {
+        (Some(_), Some(_)) => {
+            return Err(Fault::thrown("You cannot specify both --bootstrap-controller and --bootstrap-server."));
+        }
+        (Some(servers), None) => {
+            properties.set("bootstrap.servers", servers);
+            properties.remove("bootstrap.controllers");
+        }
+        (None, Some(controllers)) => {
+            properties.set("bootstrap.controllers", controllers);
+            properties.remove("bootstrap.servers");
+        }
+        (None, None) => {
+            return Err(Fault::thrown("You must specify either --bootstrap-controller or --bootstrap-server."));
+        }
+    }
+    Ok(())
 }
 
 /// A client that shows on standard error what it waits for.

@@ -3,12 +3,19 @@
 //! One file per tool; each has one table ([`Tool`]) that parsing, help, completions and man pages follow from. A tool asks the cluster through [`crate::client`]
 //! and writes through a [`Terminal`]. It must never start a broker, open a store that a broker may use, or end the process itself.
 
+mod admin;
 mod argparse;
+mod broker_api_versions;
+mod cluster;
 pub mod completions;
 mod connect;
+mod delete_records;
 mod fault;
 mod help;
+mod java;
 mod jopt;
+mod json;
+mod log_dirs;
 pub mod man;
 pub mod options;
 mod terminal;
@@ -43,7 +50,8 @@ pub struct Tool {
 }
 
 /// All tools, in the order in which they are listed.
-pub static TOOLS: &[&Tool] = &[&topics::TOOL];
+pub static TOOLS: &[&Tool] =
+    &[&topics::TOOL, &broker_api_versions::TOOL, &cluster::TOOL, &log_dirs::TOOL, &delete_records::TOOL];
 
 /// The tool of this name: `kafka-topics`, `kafka-topics.sh`, or `topics`.
 pub fn find(name: &str) -> Option<&'static Tool> {
