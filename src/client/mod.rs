@@ -7,7 +7,9 @@
 pub mod address;
 mod connect;
 pub mod connection;
+pub mod consumer;
 mod error;
+pub mod producer;
 mod properties;
 mod server_error;
 #[cfg(test)]

@@ -1,0 +1,152 @@
+use super::*;
+use crate::EmbeddedBroker;
+use crate::client::consumer::{Consumer, Polled, StartAt, Subscription};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+type Told = Arc<Mutex<Vec<(u32, Result<(i32, i64), String>)>>>;
+
+fn properties(bootstrap: &str, more: &[(&str, &str)]) -> ClientProperties {
+    let mut properties = ClientProperties::default();
+    properties.set("bootstrap.servers", bootstrap);
+    more.iter().for_each(|(key, value)| properties.set(key, *value));
+    properties
+}
+
+fn start(bootstrap: &str, more: &[(&str, &str)]) -> (Producer<u32>, Told) {
+    let told = Told::default();
+    let of_producer = told.clone();
+    let on_done: OnDone<u32> = Box::new(move |tag, outcome| {
+        let outcome = outcome.map(|placed| (placed.partition, placed.offset)).map_err(ToString::to_string);
+        of_producer.lock().push((tag, outcome));
+    });
+    (Producer::start(&properties(bootstrap, more), on_done).unwrap(), told)
+}
+
+fn record(value: &[u8]) -> NewRecord<'_> {
+    NewRecord { timestamp_ms: 5, key: None, value: Some(value), headers: &[] }
+}
+
+/// Key (or nothing) and value of every record of a topic's partitions 0..partitions, in order.
+fn read_back(bootstrap: &str, topic: &str, partitions: i32, count: usize) -> BTreeMap<i32, Vec<String>> {
+    let given = (0..partitions).map(|partition| ((topic.to_owned(), partition), StartAt::Earliest)).collect();
+    let consumer = Consumer::start(&properties(bootstrap, &[]), Subscription::Partitions(given), None).unwrap();
+    let mut found: BTreeMap<i32, Vec<String>> = BTreeMap::new();
+    while found.values().map(Vec::len).sum::<usize>() < count {
+        match consumer.poll(Duration::from_secs(20)).unwrap().expect("records in time") {
+            Polled::Records(chunk) => {
+                chunk
+                    .walk(|_, record| {
+                        let value = String::from_utf8(record.value.unwrap_or_default().to_vec()).unwrap();
+                        found.entry(chunk.partition).or_default().push(value);
+                        ControlFlow::<()>::Continue(())
+                    })
+                    .unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    found
+}
+
+async fn broker() -> (EmbeddedBroker, String) {
+    let broker = EmbeddedBroker::start_with(&[("num.partitions", "3")]).await.unwrap();
+    let bootstrap = broker.bootstrap().to_string();
+    (broker, bootstrap)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_record_arrives_once_in_its_partitions_order_whatever_the_codec() {
+    let (broker, bootstrap) = broker().await;
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let bootstrap = bootstrap.clone();
+        blocking(move || {
+            let topic = format!("t-{codec}");
+            let (producer, told) = start(&bootstrap, &[("compression.type", codec), ("batch.size", "2000")]);
+            for tag in 0..3_000u32 {
+                let value = format!("value-{tag:05}");
+                producer.send(&topic, Some((tag % 3) as i32), &record(value.as_bytes()), tag).unwrap();
+            }
+            producer.close();
+            let told = told.lock();
+            assert_eq!(told.len(), 3_000);
+            for (tag, outcome) in told.iter() {
+                assert_eq!(outcome, &Ok(((tag % 3) as i32, i64::from(tag / 3))), "{codec} {tag}");
+            }
+            let found = read_back(&bootstrap, &topic, 3, 3_000);
+            for (partition, values) in found {
+                let expected: Vec<String> = (0..1_000).map(|n| format!("value-{:05}", n * 3 + partition)).collect();
+                assert_eq!(values, expected, "{codec} {partition}");
+            }
+        })
+        .await;
+    }
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_acks_and_flush() {
+    let (broker, bootstrap) = broker().await;
+    blocking(move || {
+        for acks in ["0", "1", "all"] {
+            let (producer, told) =
+                start(&bootstrap, &[("acks", acks), ("linger.ms", "60000"), ("delivery.timeout.ms", "200000")]);
+            for tag in 0..9 {
+                let key = format!("k{}", tag % 3);
+                let keyed = NewRecord { key: Some(key.as_bytes()), ..record(b"v") };
+                producer.send(acks, None, &keyed, tag).unwrap();
+            }
+            assert!(told.lock().is_empty(), "nothing leaves while it lingers");
+            producer.flush();
+            let told = told.lock();
+            assert_eq!(told.len(), 9);
+            for (tag, outcome) in told.iter() {
+                let (partition, offset) = outcome.clone().unwrap();
+                assert_eq!(partition as usize, partitioner::of_key(format!("k{}", tag % 3).as_bytes(), 3));
+                assert_eq!(offset == -1, acks == "0");
+            }
+        }
+    })
+    .await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_sent_is_told_as_kafka_tells_it() {
+    let (broker, bootstrap) = broker().await;
+    blocking(move || {
+        let (producer, told) = start(&bootstrap, &[("max.request.size", "3000000"), ("max.block.ms", "500")]);
+        let error = |topic, bytes: usize| producer.send(topic, None, &record(&vec![0; bytes]), 1).unwrap_err();
+        assert!(matches!(error("big", 4_000_000), SendError::TooLarge { key: "max.request.size", .. }));
+        assert!(error("no/topic", 1).class().ends_with("InvalidTopicException"), "{:?}", error("no/topic", 1));
+        let error = producer.send("few", Some(7), &record(b""), 1).unwrap_err().to_string();
+        assert_eq!(error, "Partition 7 of topic few with partition count 3 is not present in metadata after 500 ms.");
+        // The broker's own limit is 1 MiB.
+        producer.send("big", Some(0), &record(&vec![0; 2_000_000]), 2).unwrap();
+        producer.send("big", Some(0), &record(b"small"), 3).unwrap();
+        producer.flush();
+        let told = told.lock();
+        let refused = told.iter().find(|(tag, _)| *tag == 2).unwrap().1.clone().unwrap_err();
+        assert!(refused.contains("larger than the max message size"), "{refused}");
+        assert_eq!(told.iter().find(|(tag, _)| *tag == 3).unwrap().1, Ok((0, 0)), "the next batch gets new numbers");
+    })
+    .await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_there_is_told_after_max_block() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    blocking(move || {
+        let (producer, _) = start(&address, &[("max.block.ms", "700")]);
+        let error = producer.send("t", None, &record(b"v"), 1).unwrap_err().to_string();
+        assert!(error.contains(&address) && error.contains("refused"), "{error}");
+    })
+    .await;
+}
