@@ -7,7 +7,7 @@ use super::{Fault, Tool, help};
 /// # Errors
 /// [`Fault::Argparse`] with argparse4j's sentence; [`Fault::Help`] as soon as help is asked for.
 pub(super) fn parse(tool: &'static Tool, arguments: &[String]) -> Result<Parsed, Fault> {
-    let mut parsed = Parsed::new(tool, arguments.is_empty());
+    let mut parsed = Parsed::new(tool, arguments);
     let Grammar::Argparse { exclusive, commands, .. } = tool.grammar else { return Ok(parsed) };
     let options = tool.grammar.options();
     let mut words = Words { all: arguments, at: 0 };
@@ -50,7 +50,13 @@ impl<'a> Words<'a> {
     }
 }
 
+/// Tools that tell a mistake in one line, without usage and without a line's end.
+const TERSE: &[&str] = &["kafka-features"];
+
 fn wrong(tool: &'static Tool, command: Option<&'static Command>, message: String) -> Fault {
+    if TERSE.contains(&tool.name) {
+        return Fault::Terse(format!("Command line error: {message}. Type --help for help."));
+    }
     Fault::Argparse { usage: help::usage(tool, command), prog: help::prog(tool, command), message }
 }
 

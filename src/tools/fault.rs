@@ -9,6 +9,8 @@ pub enum Fault {
     Usage(String),
     /// As [`Fault::Usage`], in argparse4j's form.
     Argparse { usage: String, prog: String, message: String },
+    /// Text on standard error as it is, exit code 1.
+    Terse(String),
     /// Help was asked for, in argparse4j's manner.
     Help { command: Option<&'static Command> },
     /// What in Java is an exception that reaches the tool's own handler.
@@ -31,7 +33,9 @@ impl Fault {
     /// The sentence, as Java's `getMessage`. `call` is the admin client's name of what was asked for, as in `listTopics`: it is part of the sentence when time ran out.
     pub fn message(&self, call: &str) -> String {
         match self {
-            Self::Usage(message) | Self::Argparse { message, .. } | Self::Thrown(message) => message.clone(),
+            Self::Usage(message) | Self::Argparse { message, .. } | Self::Terse(message) | Self::Thrown(message) => {
+                message.clone()
+            }
             Self::Client(ClientError::Expired { last, .. }) => format!("{} ({last})", timed_out(call, last)),
             Self::Client(error) => error.to_string(),
             Self::Help { .. } | Self::Exit(_) => String::new(),

@@ -8,7 +8,7 @@ use super::{Fault, Tool};
 /// joptsimple's sentences.
 pub(super) fn parse(tool: &'static Tool, arguments: &[String]) -> Result<Parsed, Fault> {
     let options = tool.grammar.options();
-    let mut parsed = Parsed::new(tool, arguments.is_empty());
+    let mut parsed = Parsed::new(tool, arguments);
     let mut words = arguments.iter().peekable();
     let mut is_over = false;
     while let Some(word) = words.next() {

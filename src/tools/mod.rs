@@ -8,15 +8,20 @@ mod argparse;
 mod broker_api_versions;
 mod cluster;
 pub mod completions;
+mod configs;
 mod connect;
 mod delete_records;
 mod fault;
+mod features;
+mod get_offsets;
 mod help;
 mod java;
 mod jopt;
 mod json;
+mod leader_election;
 mod log_dirs;
 pub mod man;
+mod metadata_quorum;
 pub mod options;
 mod terminal;
 #[cfg(test)]
@@ -50,8 +55,18 @@ pub struct Tool {
 }
 
 /// All tools, in the order in which they are listed.
-pub static TOOLS: &[&Tool] =
-    &[&topics::TOOL, &broker_api_versions::TOOL, &cluster::TOOL, &log_dirs::TOOL, &delete_records::TOOL];
+pub static TOOLS: &[&Tool] = &[
+    &topics::TOOL,
+    &configs::TOOL,
+    &broker_api_versions::TOOL,
+    &cluster::TOOL,
+    &log_dirs::TOOL,
+    &delete_records::TOOL,
+    &get_offsets::TOOL,
+    &leader_election::TOOL,
+    &metadata_quorum::TOOL,
+    &features::TOOL,
+];
 
 /// The tool of this name: `kafka-topics`, `kafka-topics.sh`, or `topics`.
 pub fn find(name: &str) -> Option<&'static Tool> {
@@ -97,7 +112,7 @@ fn parse(tool: &'static Tool, arguments: &[String]) -> Result<Asked, Fault> {
     match tool.grammar {
         Grammar::Jopt(_) => {
             let parsed = jopt::parse(tool, arguments)?;
-            if parsed.is_empty || parsed.has(options::HELP) {
+            if parsed.arguments.is_empty() || parsed.has(options::HELP) {
                 return Err(Fault::usage(tool.about));
             }
             Ok(if parsed.has(options::VERSION) { Asked::Version } else { Asked::Run(parsed) })
@@ -116,6 +131,7 @@ fn show(tool: &'static Tool, fault: &Fault, terminal: &mut Terminal) -> u8 {
             terminal.error_text(usage);
             terminal.error(format_args!("{prog}: error: {message}"));
         }
+        Fault::Terse(text) => terminal.error_text(text),
         Fault::Help { command } => {
             terminal.print(help::text(tool, *command));
             return 0;

@@ -200,13 +200,13 @@ pub struct Parsed {
     pub(super) values: BTreeMap<&'static str, Vec<String>>,
     /// Words that are no options.
     pub rest: Vec<String>,
-    /// Nothing at all was given.
-    pub is_empty: bool,
+    /// All words, as they were given.
+    pub arguments: Vec<String>,
 }
 
 impl Parsed {
-    pub(super) fn new(tool: &'static Tool, is_empty: bool) -> Self {
-        Self { tool, command: None, values: BTreeMap::new(), rest: Vec::new(), is_empty }
+    pub(super) fn new(tool: &'static Tool, arguments: &[String]) -> Self {
+        Self { tool, command: None, values: BTreeMap::new(), rest: Vec::new(), arguments: arguments.to_vec() }
     }
 
     /// Whether the option was given.
