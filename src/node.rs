@@ -6,6 +6,7 @@
 //! ```
 
 mod bootstrap;
+mod logging;
 mod meta_properties;
 mod pages;
 mod started;
@@ -13,7 +14,7 @@ mod started;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,9 +51,11 @@ use crate::store::quorum::{DiskQuorumStore, QuorumStoreError};
 use crate::store::{RecordStore, StoreError};
 use crate::types::budget::Budget;
 use crate::types::limits::LOAD_MEMORY_BYTES;
+use crate::types::log_levels::Loggers;
 use crate::types::time::SharedClock;
 use crate::types::topic_name::GROUP_METADATA_TOPIC;
 use crate::types::{SystemClock, TopicIdPartition};
+use logging::LogLevelsError;
 use meta_properties::MetaError;
 use pages::NodePages;
 
@@ -77,6 +80,8 @@ pub enum NodeError {
     Directory { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    LogLevels(#[from] LogLevelsError),
     #[error(transparent)]
     Meta(#[from] MetaError),
     #[error(transparent)]
@@ -108,7 +113,7 @@ pub enum NodeError {
 /// Runs a node until SIGTERM or Ctrl-C. Blocks.
 pub fn run(config: Arc<BrokerConfig>) -> Result<(), NodeError> {
     let began = Instant::now();
-    logging();
+    let loggers = logging::install(config.log_format)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKER_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -119,7 +124,7 @@ pub fn run(config: Arc<BrokerConfig>) -> Result<(), NodeError> {
     runtime.block_on(async {
         let mut signals =
             Signals::listen().map_err(|source| NodeError::Io { what: "listening for signals", source })?;
-        let node = Node::start(Arc::clone(&config)).await?;
+        let node = Node::start_logging(Arc::clone(&config), loggers).await?;
         started::tell(&config);
         info!(took_ms = began.elapsed().as_millis(), addresses = ?node.addresses(), "ready");
         let signal = signals.next().await;
@@ -132,18 +137,6 @@ pub fn run(config: Arc<BrokerConfig>) -> Result<(), NodeError> {
         }
         Ok(())
     })
-}
-
-/// Lines on standard output; `OTTLA_LOG` sets levels, as in `info,ottla::net=debug`.
-fn logging() {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
-    // A program that embeds a node may have its own subscriber already.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stdout().is_terminal())
-        .with_target(false)
-        .try_init();
 }
 
 struct Signals {
@@ -195,6 +188,11 @@ pub struct Node {
 impl Node {
     /// Starts everything; when this returns, clients are served.
     pub async fn start(config: Arc<BrokerConfig>) -> Result<Self, NodeError> {
+        Self::start_logging(config, Arc::new(logging::OthersLog)).await
+    }
+
+    /// As [`Self::start`], in a program whose log clients may change.
+    async fn start_logging(config: Arc<BrokerConfig>, loggers: Arc<dyn Loggers>) -> Result<Self, NodeError> {
         check_roles(&config)?;
         let declared = bootstrap::declared(&config)?;
         let directories = directories(&config)?;
@@ -238,6 +236,7 @@ impl Node {
             replicas,
             groups,
             metrics: Arc::clone(&metrics),
+            loggers,
             bound,
         }));
         follow(&broker, &image, &Delta::between(&MetadataImage::default(), &image)).await?;

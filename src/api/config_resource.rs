@@ -8,9 +8,6 @@ use super::Broker;
 use crate::cluster::{ApiError, ClusterError, ConfigResource, ResourceKind};
 use crate::config::dynamic;
 
-/// The name of the logger of the whole program, as Log4j has it.
-pub const ROOT_LOGGER: &str = "root";
-
 /// Kafka's `ConfigResource.Type`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {

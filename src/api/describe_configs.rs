@@ -8,19 +8,16 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
-use tracing::level_filters::LevelFilter;
 
 use super::Broker;
-use super::config_resource::{Kind, ROOT_LOGGER};
+use super::broker_loggers;
+use super::config_resource::Kind;
 use super::context::RequestContext;
 use crate::cluster::decide::topics::validate_topic_name;
 use crate::cluster::image::Configs;
 use crate::cluster::{ApiError, ConfigResource, MetadataImage, ResourceKind};
 use crate::config::ConfigError;
 use crate::config::describe::{self, Entry, Synonym};
-
-/// `DYNAMIC_BROKER_LOGGER_CONFIG` of `DescribeConfigsResponse.ConfigSource`.
-const SOURCE_BROKER_LOGGER: i8 = 6;
 
 /// What a client wants told besides the values.
 #[derive(Clone, Copy)]
@@ -98,7 +95,7 @@ fn entries(
         },
         Some(Kind::BrokerLogger) if name.is_empty() => return Err(invalid("Broker id must not be empty".into())),
         Some(Kind::BrokerLogger) => match broker_id(name)? {
-            id if id == broker.id => return Ok(vec![root_logger()]),
+            id if id == broker.id => return Ok(broker_loggers::describe(&*broker.loggers)),
             _ => return Err(invalid(format!("Unexpected broker id, expected {} but received {name}", broker.id))),
         },
         Some(Kind::ClientMetrics) if name.is_empty() => {
@@ -118,23 +115,6 @@ fn entries(
 fn broker_id(name: &str) -> Result<i32, ApiError> {
     let said = || format!("Broker id must be an integer, but it is: {name}");
     name.parse().map_err(|_| ApiError::new(ResponseError::InvalidRequest, said()))
-}
-
-/// The level that is in force for all of the program: loggers have no levels of their own yet.
-fn root_logger() -> DescribeConfigsResourceResult {
-    let level = match LevelFilter::current() {
-        LevelFilter::OFF => "FATAL",
-        LevelFilter::ERROR => "ERROR",
-        LevelFilter::WARN => "WARN",
-        LevelFilter::INFO => "INFO",
-        LevelFilter::DEBUG => "DEBUG",
-        LevelFilter::TRACE => "TRACE",
-    };
-    DescribeConfigsResourceResult::default()
-        .with_name(StrBytes::from_static_str(ROOT_LOGGER))
-        .with_value(Some(StrBytes::from_static_str(level)))
-        .with_config_source(SOURCE_BROKER_LOGGER)
-        .with_documentation(Some(StrBytes::default()))
 }
 
 fn result(entry: Entry, wanted: Wanted) -> DescribeConfigsResourceResult {

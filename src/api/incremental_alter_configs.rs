@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::Broker;
+use super::broker_loggers;
 use super::config_resource::{
-    Alteration, Kind, ROOT_LOGGER, check_broker_change, check_broker_name, invalid_request, repeated, undecided,
+    Alteration, Kind, check_broker_change, check_broker_name, invalid_request, repeated, undecided,
 };
 use super::context::RequestContext;
 use crate::cluster::config_rules::TableRules;
@@ -19,9 +20,6 @@ use crate::cluster::{ApiError, ConfigResource};
 use crate::config::broker::broker_key;
 use crate::config::dynamic;
 use crate::config::key::{ConfigKey, Kind as ValueKind};
-
-/// Kafka's `LogLevelConfig.VALID_LOG_LEVELS`, in its messages' order.
-const LOG_LEVELS: [&str; 6] = ["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
 
 pub async fn handle(
     broker: &Arc<Broker>,
@@ -38,7 +36,7 @@ pub async fn handle(
             outcomes.insert(index, Err(invalid_request("Each resource must appear at most once.")));
             continue;
         }
-        match prepare(broker, resource, alteration) {
+        match prepare(broker, resource, alteration, request.validate_only) {
             Ok(Some(change)) => {
                 forwarded.push(change);
                 indexes.push(index);
@@ -81,11 +79,14 @@ fn prepare(
     broker: &Broker,
     resource: &AlterConfigsResource,
     alteration: &Alteration<'_>,
+    validate_only: bool,
 ) -> Result<Option<(ConfigResource, ConfigChanges)>, ApiError> {
     alteration.check_keys()?;
     match alteration.kind {
         None => return Err(alteration.unknown_type()),
-        Some(Kind::BrokerLogger) => return alter_loggers(broker, resource).map(|()| None),
+        Some(Kind::BrokerLogger) => {
+            return broker_loggers::alter(broker, resource, validate_only).map(|()| None);
+        }
         Some(Kind::Broker) => {
             check_broker_name(broker, alteration.name)?;
             let wanted = broker_configs(broker, resource)?;
@@ -157,57 +158,6 @@ fn changed_list(before: &str, value: &str, op: ConfigOp) -> String {
         }
     }
     entries.join(",")
-}
-
-/// Checks a change of log levels as Kafka's `RuntimeLoggerManager` does. Levels are set when the program starts, so a change that would be right is
-/// refused, too, rather than forgotten.
-fn alter_loggers(broker: &Broker, resource: &AlterConfigsResource) -> Result<(), ApiError> {
-    let name = resource.resource_name.as_str();
-    let id: i32 =
-        name.parse().map_err(|_| invalid_request(format!("Node id must be an integer, but it is: {name}")))?;
-    if id != broker.id {
-        return Err(invalid_request(format!("Unexpected node id. Expected {}, but received {id}", broker.id)));
-    }
-    let invalid = |message: String| ApiError::new(ResponseError::InvalidConfig, message);
-    for config in &resource.configs {
-        let logger = config.name.as_str();
-        let exists = match logger {
-            ROOT_LOGGER => Ok(()),
-            _ => Err(invalid(format!("Logger {logger} does not exist!"))),
-        };
-        match ConfigOp::from_code(config.config_operation) {
-            Some(ConfigOp::Set) => {
-                exists?;
-                let level = config.value.as_ref().map(|value| value.as_str()).unwrap_or_default();
-                if !LOG_LEVELS.contains(&level) {
-                    return Err(invalid(format!(
-                        "Cannot set the log level of {logger} to {level} as it is not a supported log level. Valid log levels are {}",
-                        LOG_LEVELS.join(", ")
-                    )));
-                }
-            }
-            Some(ConfigOp::Delete) => {
-                exists?;
-                return Err(invalid_request(format!("Removing the log level of the {logger} logger is not allowed")));
-            }
-            Some(ConfigOp::Append) => {
-                return Err(invalid_request("APPEND operation is not allowed for the BROKER_LOGGER resource"));
-            }
-            Some(ConfigOp::Subtract) => {
-                return Err(invalid_request("SUBTRACT operation is not allowed for the BROKER_LOGGER resource"));
-            }
-            None => {
-                let code = config.config_operation;
-                return Err(invalid_request(format!(
-                    "Unknown operation type {code} is not allowed for the BROKER_LOGGER resource"
-                )));
-            }
-        }
-    }
-    match resource.configs.is_empty() {
-        true => Ok(()),
-        false => Err(invalid_request("this version of Ottla sets log levels only at start, by OTTLA_LOG")),
-    }
 }
 
 /// The quorum's decision on each change, in their order.

@@ -10,6 +10,7 @@ pub mod alter_replica_log_dirs;
 pub mod api_versions;
 pub mod authorized_operations;
 pub mod auto_create;
+pub mod broker_loggers;
 pub mod config_resource;
 pub mod context;
 pub mod create_partitions;
@@ -64,6 +65,7 @@ use crate::replica::ReplicaManager;
 use crate::types::BrokerId;
 use crate::types::budget::Budget;
 use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, SEARCH_MEMORY_BYTES};
+use crate::types::log_levels::Loggers;
 use crate::types::time::SharedClock;
 use fetch_session::FetchSessions;
 
@@ -84,6 +86,8 @@ pub struct Broker {
     pub open_memory: Budget,
     /// For runs that are searched for a timestamp: apart from consumers, who may hold theirs long.
     pub search_memory: Budget,
+    /// The log of the program that the broker runs in.
+    pub loggers: Arc<dyn Loggers>,
     /// Where each listener really listens, by its name: differs from the configuration where a port is 0.
     pub bound: HashMap<Arc<str>, SocketAddr>,
 }
@@ -97,12 +101,13 @@ pub struct BrokerParts {
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupCoordinator>,
     pub metrics: Arc<Registry>,
+    pub loggers: Arc<dyn Loggers>,
     pub bound: HashMap<Arc<str>, SocketAddr>,
 }
 
 impl Broker {
     pub fn new(parts: BrokerParts) -> Self {
-        let BrokerParts { config, clock, cluster, replicas, groups, metrics, bound } = parts;
+        let BrokerParts { config, clock, cluster, replicas, groups, metrics, loggers, bound } = parts;
         let started_with = config.load_full();
         let slots = usize::try_from(started_with.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let (id, fetch_sessions) = (started_with.node_id, FetchSessions::new(slots));
@@ -119,6 +124,7 @@ impl Broker {
             read_memory: Budget::new(read_bytes),
             open_memory: Budget::new(DECOMPRESSED_BATCH_MAX_BYTES),
             search_memory: Budget::new(SEARCH_MEMORY_BYTES),
+            loggers,
             bound,
         }
     }

@@ -55,6 +55,15 @@ pub enum RecordValidation {
     Full,
 }
 
+/// How the program's log is written (`ottla.log.format`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// A line of text per event.
+    Plain,
+    /// A line of JSON per event.
+    Json,
+}
+
 /// A role of `process.roles`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
@@ -161,6 +170,7 @@ pub struct BrokerConfig {
     pub roles: Vec<Role>,
     pub voters: Vec<Voter>,
     pub record_validation: RecordValidation,
+    pub log_format: LogFormat,
     /// What a topic without overrides has.
     pub topic_defaults: Arc<TopicConfig>,
 }
@@ -235,6 +245,10 @@ impl BrokerConfig {
             "full" => RecordValidation::Full,
             _ => RecordValidation::Headers,
         };
+        let log_format = match taken::<String>(&values, "ottla.log.format")?.as_str() {
+            "json" => LogFormat::Json,
+            _ => LogFormat::Plain,
+        };
         let config = Self {
             values,
             typed,
@@ -245,6 +259,7 @@ impl BrokerConfig {
             roles,
             voters,
             record_validation,
+            log_format,
             topic_defaults,
         };
         config.check_relations()?;

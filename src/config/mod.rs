@@ -27,7 +27,7 @@ pub mod topic;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use broker::{BrokerConfig, RecordValidation, Role};
+pub use broker::{BrokerConfig, LogFormat, RecordValidation, Role};
 pub use image::{DeclaredTopic, Image};
 pub use listener::{Listener, Listeners, SecurityProtocol};
 pub use settings::{Origin, Settings};

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod id;
 pub mod limits;
+pub mod log_levels;
 pub mod time;
 pub mod topic_name;
 
