@@ -6,6 +6,8 @@
 //! ```
 
 mod bootstrap;
+mod gauges;
+mod lag;
 mod logging;
 mod meta_properties;
 mod pages;
@@ -39,7 +41,8 @@ use crate::config::{BrokerConfig, ConfigError, TopicConfig};
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::replica_log::ReplicaLog;
-use crate::metrics::Registry;
+use crate::metrics::registry::UPKEEP;
+use crate::metrics::{Registry, table};
 use crate::net::http;
 use crate::net::listener::{NetError, RunningServer, Server};
 use crate::net::settings::{Endpoint, NetSettings};
@@ -48,6 +51,7 @@ use crate::replica::partition::ReplicaError;
 use crate::replica::{Partition, ReplicaManager};
 use crate::store::disk::{DiskStore, OpenError, StoreOptions};
 use crate::store::quorum::{DiskQuorumStore, QuorumStoreError};
+use crate::store::telemetry::StoreMetrics;
 use crate::store::{RecordStore, StoreError};
 use crate::types::budget::Budget;
 use crate::types::limits::LOAD_MEMORY_BYTES;
@@ -55,6 +59,7 @@ use crate::types::log_levels::Loggers;
 use crate::types::time::SharedClock;
 use crate::types::topic_name::GROUP_METADATA_TOPIC;
 use crate::types::{SystemClock, TopicIdPartition};
+use gauges::Workers;
 use logging::LogLevelsError;
 use meta_properties::MetaError;
 use pages::NodePages;
@@ -67,9 +72,6 @@ const FOLLOW_RETRY: Duration = Duration::from_millis(500);
 
 /// How often partitions that were set aside are looked at, at most.
 const STRAY_CHECK: Duration = Duration::from_secs(60);
-
-/// How often metric samples are gathered.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// Threads for requests: one per core, at most this many.
 const MAX_WORKER_THREADS: usize = 16;
@@ -204,8 +206,8 @@ impl Node {
         let metrics = Registry::new();
 
         // Both read their own RocksDB, which is most of a start: one on a thread of its own, the other meanwhile here.
-        let opening = Arc::clone(&config);
-        let opened = tokio::task::spawn_blocking(move || open_stores(&opening));
+        let (opening, store_metrics) = (Arc::clone(&config), StoreMetrics::new(&metrics));
+        let opened = tokio::task::spawn_blocking(move || open_stores(&opening, &store_metrics));
         let (opened, cluster) = tokio::join!(opened, open_cluster(&config, &meta.cluster_id, Arc::clone(&clock)));
         // The store's reason first: it is the one that knows who else has the folder.
         let stores = opened.map_err(|error| NodeError::Io {
@@ -242,7 +244,7 @@ impl Node {
         follow(&broker, &image, &Delta::between(&MetadataImage::default(), &image)).await?;
         subscription.acknowledge(image.offset());
         let mut tasks = Tasks::default();
-        tasks.spawn(follow_all(Arc::clone(&broker), subscription));
+        tasks.spawn(follow_all(Arc::clone(&broker), image, subscription));
         register(&broker, &meta.cluster_id).await?;
         // The registration is committed, so the image holds all that was before it.
         broker.replicas.set_strays_aside(&broker.cluster.image(), broker.clock.wall_ms()).await?;
@@ -253,10 +255,10 @@ impl Node {
         let server = server
             .start(dispatcher, Budget::new(memory_bytes), &metrics)
             .map_err(|source| NodeError::Io { what: "starting the listeners", source })?;
-        pages::register(&broker);
-        let serving = Arc::new(AtomicBool::new(true));
+        let (serving, workers) = (Arc::new(AtomicBool::new(true)), Arc::new(Workers::new()));
+        gauges::register(&broker, &serving, &workers);
         let http = http(&broker, &serving).await?;
-        tasks.spawn(upkeep(Arc::clone(&broker)));
+        tasks.spawn(upkeep(Arc::clone(&broker), workers));
         Ok(Self { broker, server, tasks, http, serving })
     }
 
@@ -300,16 +302,16 @@ async fn http(
 }
 
 /// Work that comes round by itself: metric samples are gathered, idle producers forgotten.
-async fn upkeep(broker: Arc<Broker>) {
+async fn upkeep(broker: Arc<Broker>, workers: Arc<Workers>) {
     let config = broker.config();
     let every = u64::try_from(config.producer_id_expiration_check_interval_ms).unwrap_or(u64::MAX).max(1);
     let mut producers = tokio::time::interval(Duration::from_millis(every));
-    let mut samples = tokio::time::interval(METRICS_UPKEEP);
+    let mut samples = tokio::time::interval(UPKEEP);
     let stray_delay_ms = config.stray_delete_delay_ms;
     let mut strays = tokio::time::interval(stray_check(stray_delay_ms));
     loop {
         tokio::select! {
-            _ = samples.tick() => broker.metrics.upkeep(),
+            _ = samples.tick() => gauges::sample(&broker, &workers),
             _ = strays.tick(), if stray_delay_ms >= 0 => {
                 let (image, now_ms) = (broker.cluster.image(), broker.clock.wall_ms());
                 if let Err(error) = broker.replicas.remove_strays(&image, now_ms, stray_delay_ms).await {
@@ -363,12 +365,13 @@ fn endpoints(listeners: &[Listener]) -> Vec<Endpoint> {
 }
 
 /// Opens every log directory. Blocking: a start after a kill reads what the index has not seen.
-fn open_stores(config: &BrokerConfig) -> Result<Vec<Arc<dyn RecordStore>>, NodeError> {
+fn open_stores(config: &BrokerConfig, metrics: &StoreMetrics) -> Result<Vec<Arc<dyn RecordStore>>, NodeError> {
     let directories = config.log_dirs();
     // Memory is for the broker as a whole.
     let share = |bytes: u64| usize::try_from(bytes / directories.len().max(1) as u64).unwrap_or(usize::MAX);
     let open = |path: &PathBuf| {
         let mut options = StoreOptions::new(path);
+        options.metrics = metrics.clone();
         options.cache_bytes = share(config.store_tail_memory_bytes());
         options.direct_io = config.store_direct_io;
         options.index_cache_bytes = share(u64::try_from(config.store_index_memory_bytes).unwrap_or(0));
@@ -454,9 +457,15 @@ fn follow_group_partitions(broker: &Broker, image: &MetadataImage, delta: &Delta
     }
 }
 
-async fn follow_all(broker: Arc<Broker>, mut subscription: Subscription) {
+async fn follow_all(broker: Arc<Broker>, mut before: Arc<MetadataImage>, mut subscription: Subscription) {
+    let unclean_elections = broker.metrics.counter(&table::UNCLEAN_LEADER_ELECTIONS, &[]);
     loop {
         let publication = subscription.next().await;
+        if broker.cluster.is_leader() {
+            let unclean = publication.delta.unclean_elections(&before, &publication.image);
+            unclean_elections.increment(unclean);
+        }
+        before = Arc::clone(&publication.image);
         // Nothing later is looked at before this has taken effect, and whoever waits for it (CreateTopics) is not told that it has.
         while let Err(error) = follow(&broker, &publication.image, &publication.delta).await {
             error!(%error, "cannot follow the metadata; trying again");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::context::{ClientSoftware, CloseReason, Outcome, Reply, RequestContext};
+use super::error_tally::TellsErrors;
 use super::table::{self, APIS};
 use crate::cluster::decide::features;
 use crate::protocol::codec;
@@ -31,7 +32,7 @@ pub async fn handle(
         }
         let software = ClientSoftware { name: Arc::from(name.as_str()), version: Arc::from(version.as_str()) };
         tracing::debug!(client = %context.connection.client_address, name = %software.name, version = %software.version, "client software");
-        context.connection.set_software(software);
+        context.connection.set_software(software, &broker.client_software);
     }
     let image = broker.cluster.image();
     let supported = features::SUPPORTED.iter().map(|(name, lowest, highest)| {
@@ -73,7 +74,7 @@ pub fn unsupported_version(context: &RequestContext) -> Outcome {
     let response =
         ApiVersionsResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()).with_api_keys(own);
     codec::encode_reply(API_KEY, 0, context.correlation_id, &response)
-        .map(|bytes| Some(Reply::from(bytes)))
+        .map(|bytes| Some(Reply::new(vec![bytes], response.errors())))
         .map_err(|error| CloseReason::Internal(error.to_string()))
 }
 

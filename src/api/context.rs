@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 
+use super::client_software::{Counted, SoftwareCounts};
+use super::error_tally::ErrorTally;
+use super::request_metrics::{CountedAs, ReplyClock};
 use crate::types::budget::Reservation;
 
 /// The client's library, as told in ApiVersions v3 and later (KIP-511).
@@ -28,7 +31,7 @@ pub struct Connection {
     pub client_address: SocketAddr,
     /// The address that the client reached: what it is told where no advertised listener is set.
     pub local_address: SocketAddr,
-    software: RwLock<Option<ClientSoftware>>,
+    software: RwLock<Option<(ClientSoftware, Counted)>>,
 }
 
 impl Connection {
@@ -37,11 +40,16 @@ impl Connection {
     }
 
     pub fn software(&self) -> Option<ClientSoftware> {
-        self.software.read().clone()
+        self.software.read().as_ref().map(|(software, _)| software.clone())
     }
 
-    pub fn set_software(&self, software: ClientSoftware) {
-        *self.software.write() = Some(software);
+    /// What the client says of itself, counted in `counts` while the connection lives.
+    pub fn set_software(&self, software: ClientSoftware, counts: &Arc<SoftwareCounts>) {
+        let mut place = self.software.write();
+        // The one before counts no more when its place is taken.
+        *place = None;
+        let counted = counts.count(&software, &self.listener);
+        *place = Some((software, counted));
     }
 }
 
@@ -79,15 +87,18 @@ pub struct Reply {
     pub pieces: Vec<Bytes>,
     /// What the pieces were paid with, apart from the request; held until they have left.
     pub memory: Option<Reservation>,
-}
-
-impl From<Bytes> for Reply {
-    fn from(bytes: Bytes) -> Self {
-        Self { pieces: vec![bytes], memory: None }
-    }
+    /// The error codes that it tells.
+    pub errors: ErrorTally,
+    pub counted_as: Option<CountedAs>,
+    /// Follows it on its way out. Set by the dispatcher.
+    pub clock: Option<ReplyClock>,
 }
 
 impl Reply {
+    pub fn new(pieces: Vec<Bytes>, errors: ErrorTally) -> Self {
+        Self { pieces, errors, ..Self::default() }
+    }
+
     pub fn len(&self) -> usize {
         self.pieces.iter().map(Bytes::len).sum()
     }

@@ -5,11 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::context::{Begun, CloseReason, Connection, Dispatch, FirstStage, Outcome, RequestContext};
-use super::request_metrics::RequestMetrics;
+use super::request_metrics::{RequestClock, RequestMetrics};
 use super::table::{self, ApiRow};
 use super::{Broker, api_versions};
 use crate::protocol::header;
@@ -54,15 +53,16 @@ impl Dispatch for Dispatcher {
             }
             return refuse(CloseReason::UnsupportedVersion { api_key, api_version });
         }
-        Begun {
-            outcome: Box::pin(Timed::new(
-                row,
-                &context,
-                &self.metrics,
-                (row.handler)(Arc::clone(&self.broker), context.clone(), frame),
-            )),
-            overlaps_after: row.overlaps.then_some(context.first_stage),
-        }
+        let overlaps_after = row.overlaps.then(|| context.first_stage.clone());
+        let timed = Timed {
+            row,
+            api_version,
+            correlation_id: context.correlation_id,
+            client_id: Arc::clone(&context.client_id),
+            clock: Some(self.metrics.begin(row, api_version)),
+            handler: (row.handler)(Arc::clone(&self.broker), context, frame),
+        };
+        Begun { outcome: Box::pin(timed), overlaps_after }
     }
 }
 
@@ -72,30 +72,9 @@ struct Timed {
     api_version: i16,
     correlation_id: i32,
     client_id: Arc<str>,
-    metrics: Arc<RequestMetrics>,
-    began: Instant,
-    local: Option<Duration>,
+    /// `None` once the outcome is there.
+    clock: Option<RequestClock>,
     handler: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-}
-
-impl Timed {
-    fn new(
-        row: &'static ApiRow,
-        context: &RequestContext,
-        metrics: &Arc<RequestMetrics>,
-        handler: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-    ) -> Self {
-        Self {
-            row,
-            api_version: context.api_version,
-            correlation_id: context.correlation_id,
-            client_id: Arc::clone(&context.client_id),
-            metrics: Arc::clone(metrics),
-            began: Instant::now(),
-            local: None,
-            handler,
-        }
-    }
 }
 
 impl Future for Timed {
@@ -103,16 +82,23 @@ impl Future for Timed {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let this = &mut *self;
-        let polled = this.handler.as_mut().poll(cx);
-        let began = this.began;
-        let local = *this.local.get_or_insert_with(|| began.elapsed());
-        if let Poll::Ready(outcome) = &polled {
-            let total = began.elapsed();
-            this.metrics.answered(this.row, this.api_version, local, total);
-            let (correlation_id, client_id, ok) = (this.correlation_id, &this.client_id, outcome.is_ok());
-            debug!(api = ?this.row.key, version = this.api_version, correlation_id, %client_id, took_us = total.as_micros(), ok, "request");
+        if let Some(clock) = &mut this.clock {
+            clock.begun();
         }
-        polled
+        let polled = this.handler.as_mut().poll(cx);
+        if let Some(clock) = &mut this.clock {
+            clock.polled();
+        }
+        let Poll::Ready(mut outcome) = polled else { return Poll::Pending };
+        if let Some(clock) = this.clock.take() {
+            let (correlation_id, client_id, ok) = (this.correlation_id, &this.client_id, outcome.is_ok());
+            debug!(api = ?this.row.key, version = this.api_version, correlation_id, %client_id, took_us = clock.elapsed().as_micros(), ok, "request");
+            match &mut outcome {
+                Ok(Some(reply)) => reply.clock = clock.answered(Some((&reply.errors, reply.counted_as))),
+                Ok(None) | Err(_) => drop(clock.answered(None)),
+            }
+        }
+        Poll::Ready(outcome)
     }
 }
 

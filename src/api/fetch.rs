@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::context::{CloseReason, Outcome, Reply, RequestContext};
 use super::error_code::{ErrorCode, NONE};
 use super::fetch_session::{Answered, FetchContext, FetchPartition, PartitionName, SessionError, SessionRequest};
+use super::request_metrics::CountedAs;
 use super::{Broker, advertised, table};
 use crate::cluster::image::MetadataImage;
 use crate::log::LogError;
@@ -73,8 +74,9 @@ impl Read {
 /// The table's handler: this API's reply holds slices of the store.
 pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut) -> Outcome {
     let request: FetchRequest = table::decode(&context, body)?;
+    let from_follower = request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0;
     if !matches!(request.isolation_level, 0 | 1) {
-        return reply(&context, refused_whole(&context, &request));
+        return reply(&context, refused_whole(&context, &request), from_follower);
     }
     let session = SessionRequest {
         session_id: request.session_id,
@@ -85,7 +87,8 @@ pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut
     let fetch = match broker.fetch_sessions.begin(session, wanted, &forgotten) {
         Ok(fetch) => fetch,
         Err(error) => {
-            return reply(&context, FetchReply { error_code: session_error(error).code(), ..FetchReply::default() });
+            let refused = FetchReply { error_code: session_error(error).code(), ..FetchReply::default() };
+            return reply(&context, refused, from_follower);
         }
     };
     let max_bytes = usize::try_from(request.max_bytes.min(broker.config().fetch_max_bytes)).unwrap_or(0);
@@ -95,7 +98,7 @@ pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         read_committed: request.isolation_level == 1,
         limit_is_negative: request.max_bytes < 0,
-        from_follower: request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0,
+        from_follower,
     };
     let (mut reads, readable) = resolve(&broker, &fetch, session.uses_topic_ids);
     let job = Job { fetch: &fetch, readable: &readable, params: &params, budget: &broker.read_memory };
@@ -464,7 +467,8 @@ fn answer(
     } else {
         Vec::new()
     };
-    reply(context, FetchReply { throttle_time_ms: 0, error_code: NONE, session_id, topics, node_endpoints })
+    let told = FetchReply { throttle_time_ms: 0, error_code: NONE, session_id, topics, node_endpoints };
+    reply(context, told, params.from_follower)
 }
 
 fn partition_reply(context: &RequestContext, wanted: &FetchPartition, params: &Params, read: Read) -> PartitionReply {
@@ -489,9 +493,12 @@ fn partition_reply(context: &RequestContext, wanted: &FetchPartition, params: &P
     }
 }
 
-fn reply(context: &RequestContext, reply: FetchReply) -> Outcome {
+fn reply(context: &RequestContext, reply: FetchReply, from_follower: bool) -> Outcome {
+    let partitions = reply.topics.iter().flat_map(|topic| &topic.partitions);
+    let errors = std::iter::once(reply.error_code).chain(partitions.map(|partition| partition.error_code)).collect();
+    let counted_as = if from_follower { CountedAs::FetchFollower } else { CountedAs::FetchConsumer };
     fetch_response::encode(context.api_version, context.correlation_id, &reply)
-        .map(|pieces| Some(Reply { pieces, memory: None }))
+        .map(|pieces| Some(Reply { counted_as: Some(counted_as), ..Reply::new(pieces, errors) }))
         .map_err(|error| CloseReason::Internal(error.to_string()))
 }
 

@@ -5,6 +5,7 @@
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -129,6 +130,7 @@ pub struct FetchSessions {
     /// Below this idle time a session is not evicted for a larger one (`min.incremental.fetch.session.eviction.ms`, 2 minutes).
     eviction: Duration,
     sessions: Mutex<HashMap<i32, Session, ahash::RandomState>>,
+    evictions: AtomicU64,
 }
 
 /// Kafka's `ServerConfigs.FETCH_SESSION` eviction time, which is not configurable there either.
@@ -136,11 +138,21 @@ const EVICTION: Duration = Duration::from_secs(120);
 
 impl FetchSessions {
     pub fn new(slots: usize) -> Self {
-        Self { slots, eviction: EVICTION, sessions: Mutex::default() }
+        Self { slots, eviction: EVICTION, sessions: Mutex::default(), evictions: AtomicU64::new(0) }
     }
 
     pub fn len(&self) -> usize {
         self.sessions.lock().len()
+    }
+
+    /// Partitions of all sessions.
+    pub fn partitions(&self) -> usize {
+        self.sessions.lock().values().map(|session| session.entries.len()).sum()
+    }
+
+    /// Sessions that have had to make room for others.
+    pub fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -201,8 +213,11 @@ impl FetchSessions {
     fn create(&self, context: &FetchContext, answered: &[Answered], uses_topic_ids: bool) -> i32 {
         let mut sessions = self.sessions.lock();
         let now = Instant::now();
-        if sessions.len() >= self.slots && !evict(&mut sessions, context.partitions.len(), self.eviction, now) {
-            return INVALID_SESSION_ID;
+        if sessions.len() >= self.slots {
+            if !evict(&mut sessions, context.partitions.len(), self.eviction, now) {
+                return INVALID_SESSION_ID;
+            }
+            self.evictions.fetch_add(1, Ordering::Relaxed);
         }
         let mut id = random_id();
         while sessions.contains_key(&id) {

@@ -11,6 +11,7 @@ pub mod api_versions;
 pub mod authorized_operations;
 pub mod auto_create;
 pub mod broker_loggers;
+pub mod client_software;
 pub mod config_resource;
 pub mod context;
 pub mod create_partitions;
@@ -28,6 +29,7 @@ pub mod describe_topic_partitions;
 pub mod dispatch;
 pub mod elect_leaders;
 pub mod error_code;
+pub mod error_tally;
 pub mod fetch;
 pub mod fetch_session;
 pub mod find_coordinator;
@@ -67,6 +69,7 @@ use crate::types::budget::Budget;
 use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, SEARCH_MEMORY_BYTES};
 use crate::types::log_levels::Loggers;
 use crate::types::time::SharedClock;
+use client_software::SoftwareCounts;
 use fetch_session::FetchSessions;
 
 /// What handlers work with. Made by `node`, shared by every request.
@@ -88,6 +91,7 @@ pub struct Broker {
     pub search_memory: Budget,
     /// The log of the program that the broker runs in.
     pub loggers: Arc<dyn Loggers>,
+    pub client_software: Arc<SoftwareCounts>,
     /// Where each listener really listens, by its name: differs from the configuration where a port is 0.
     pub bound: HashMap<Arc<str>, SocketAddr>,
 }
@@ -125,6 +129,7 @@ impl Broker {
             open_memory: Budget::new(DECOMPRESSED_BATCH_MAX_BYTES),
             search_memory: Budget::new(SEARCH_MEMORY_BYTES),
             loggers,
+            client_software: Arc::default(),
             bound,
         }
     }

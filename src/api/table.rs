@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::context::{CloseReason, Outcome, Reply, RequestContext};
+use super::error_tally::TellsErrors;
 use super::*;
 use crate::protocol::codec;
 
@@ -110,8 +111,8 @@ pub fn decode<T: Decodable>(context: &RequestContext, body: BytesMut) -> Result<
 }
 
 /// Encodes a reply's header and body.
-pub fn encode<T: Encodable>(context: &RequestContext, response: &T) -> Outcome {
+pub fn encode<T: Encodable + TellsErrors>(context: &RequestContext, response: &T) -> Outcome {
     codec::encode_reply(context.api_key, context.api_version, context.correlation_id, response)
-        .map(|bytes| Some(Reply::from(bytes)))
+        .map(|bytes| Some(Reply::new(vec![bytes], response.errors())))
         .map_err(|error| CloseReason::Internal(error.to_string()))
 }

@@ -113,4 +113,13 @@ impl Delta {
         delta.producer_ids_changed = old.next_producer_id() != new.next_producer_id();
         delta
     }
+
+    /// How many partitions have a leader, in the later image, that was not in sync in the earlier one.
+    pub fn unclean_elections(&self, before: &MetadataImage, after: &MetadataImage) -> u64 {
+        let is_unclean = |id: &&TopicIdPartition| {
+            let (Some(before), Some(after)) = (before.partition(id), after.partition(id)) else { return false };
+            after.has_leader() && after.leader != before.leader && !before.isr.contains(&after.leader)
+        };
+        self.partitions.iter().filter(is_unclean).count() as u64
+    }
 }

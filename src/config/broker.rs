@@ -149,6 +149,7 @@ broker_fields! {
     /// The number of a codec, as in a record batch's attributes.
     offsets_topic_compression_codec: i32 = "offsets.topic.compression.codec";
     bootstrap_file: Option<String> = "ottla.bootstrap.file";
+    metrics_partition_series: bool = "ottla.metrics.partition.series";
     store_direct_io: bool = "ottla.store.direct.io";
     store_index_memory_bytes: i64 = "ottla.store.index.memory.bytes";
     store_read_memory_bytes: i64 = "ottla.store.read.memory.bytes";

@@ -1,6 +1,6 @@
 //! What the operating system says of this process: memory, processor time, file descriptors. Silent where /proc is missing.
 
-use super::registry::Scrape;
+use super::scrape::Scrape;
 use super::table;
 use std::fs;
 
@@ -14,8 +14,21 @@ pub(super) fn collect(scrape: &mut Scrape) {
     if let Some(limit) = max_fds() {
         scrape.set(&table::PROCESS_MAX_FDS, &[], limit);
     }
-    if let Some(bytes) = resident_bytes() {
-        scrape.set(&table::PROCESS_RESIDENT_MEMORY_BYTES, &[], bytes);
+    // The file has kB, and means KiB.
+    for (line, metric, unit) in [
+        ("VmRSS:", &table::PROCESS_RESIDENT_MEMORY_BYTES, 1024.0),
+        ("VmSize:", &table::PROCESS_VIRTUAL_MEMORY_BYTES, 1024.0),
+        ("Threads:", &table::PROCESS_THREADS, 1.0),
+    ] {
+        if let Some(value) = number("/proc/self/status", line) {
+            scrape.set(metric, &[], value * unit);
+        }
+    }
+    // As Kafka's LinuxIoMetricsCollector: what reached the disks, not what caches answered.
+    for (line, metric) in [("read_bytes:", &table::DISK_READ_BYTES), ("write_bytes:", &table::DISK_WRITE_BYTES)] {
+        if let Some(value) = number("/proc/self/io", line) {
+            scrape.set(metric, &[], value);
+        }
     }
     if let Some((cpu_seconds, started_seconds)) = times() {
         scrape.set(&table::PROCESS_CPU_SECONDS, &[], cpu_seconds);
@@ -29,11 +42,11 @@ fn max_fds() -> Option<f64> {
     line.split_whitespace().nth(3)?.parse().ok()
 }
 
-fn resident_bytes() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024.0)
+/// The number behind a word at the beginning of a line of a file.
+fn number(path: &str, word: &str) -> Option<f64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.starts_with(word))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Processor seconds of the process, and when it started in seconds since 1970.

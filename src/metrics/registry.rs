@@ -1,75 +1,93 @@
-//! Keeps the series of one broker and writes them in Prometheus's text format.
+//! Keeps the series of one broker, and makes the page that Prometheus reads.
 //!
-//! Not global: a process may run several brokers (tests do), each with a registry of its own. Registers nothing that is not in `table`.
+//! Not global: a process may run several brokers (tests do), each with a registry of its own. Registers nothing that is not in `table`. What is counted
+//! through a handle costs an atomic addition; everything else is done when a page is asked for.
 
+use super::distribution::{Distribution, QUANTILES};
 use super::process;
-use super::table::{self, Kind, Metric};
-use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Write;
+use super::rates::Rates;
+use super::scrape::{Scrape, misuse};
+use super::table::{Kind, Metric};
+use super::topic::{TopicMetrics, TopicSets};
+use metrics::{Counter, Gauge, Histogram};
+use parking_lot::RwLock;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-/// The quantiles that Kafka's own histograms have.
-const QUANTILES: &[f64] = &[0.5, 0.75, 0.95, 0.98, 0.99, 0.999];
+/// How often [`Registry::upkeep`] is to be called.
+pub const UPKEEP: Duration = Duration::from_secs(5);
+/// How long a turn of a [`Distribution`] lasts.
+pub const TURN: Duration = Duration::from_secs(30);
 
 /// Computes series anew for each scrape.
 type Collector = Box<dyn Fn(&mut Scrape) + Send + Sync>;
 
+/// What a handle counts in.
+#[derive(Clone)]
+enum Cell {
+    /// A counter's value, or a gauge's as the bits of a float.
+    Number(Arc<AtomicU64>),
+    Spread(Arc<Distribution>),
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+struct Family {
+    metric: &'static Metric,
+    series: Vec<(Labels, Cell)>,
+}
+
 /// All series of one broker.
 pub struct Registry {
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
+    families: RwLock<HashMap<&'static str, Family>>,
     collectors: RwLock<Vec<Collector>>,
-    /// The label sets that each metric has, to keep their number within its bound.
-    series: Mutex<HashMap<&'static str, HashSet<Vec<Label>>>>,
+    topics: Arc<TopicSets>,
+    rates: Rates,
+    turned: parking_lot::Mutex<Instant>,
 }
 
 impl Registry {
     pub fn new() -> Arc<Self> {
-        let builder = PrometheusBuilder::new();
-        // The quantiles are a constant that is not empty, the one thing that is refused; the exporter's own would do.
-        let recorder = match builder.set_quantiles(QUANTILES) {
-            Ok(builder) => builder.build_recorder(),
-            Err(_) => PrometheusBuilder::new().build_recorder(),
+        let registry = Self {
+            families: RwLock::default(),
+            collectors: RwLock::default(),
+            topics: Arc::default(),
+            rates: Rates::default(),
+            turned: parking_lot::Mutex::new(Instant::now()),
         };
-        let handle = recorder.handle();
-        for metric in table::ALL {
-            let (name, help) = (metric.name.into(), metric.help.into());
-            match metric.kind {
-                Kind::Counter => recorder.describe_counter(name, None, help),
-                Kind::Gauge => recorder.describe_gauge(name, None, help),
-                Kind::Histogram => recorder.describe_histogram(name, None, help),
-            }
-        }
-        let registry = Self { recorder, handle, collectors: RwLock::default(), series: Mutex::default() };
         registry.on_scrape(process::collect);
         Arc::new(registry)
     }
 
     /// A handle to a counter's series. Cheap to use and to clone; keep it rather than ask again.
     pub fn counter(&self, metric: &'static Metric, labels: &[(&'static str, &str)]) -> Counter {
-        match self.key(metric, Kind::Counter, labels) {
-            Some(key) => self.recorder.register_counter(&key, &METADATA),
-            None => Counter::noop(),
+        match self.cell(metric, Kind::Counter, labels) {
+            Some(Cell::Number(number)) => Counter::from_arc(number),
+            _ => Counter::noop(),
         }
     }
 
     /// A handle to a gauge's series that is set between scrapes. What can be computed at a scrape is better left to [`Registry::on_scrape`].
     pub fn gauge(&self, metric: &'static Metric, labels: &[(&'static str, &str)]) -> Gauge {
-        match self.key(metric, Kind::Gauge, labels) {
-            Some(key) => self.recorder.register_gauge(&key, &METADATA),
-            None => Gauge::noop(),
+        match self.cell(metric, Kind::Gauge, labels) {
+            Some(Cell::Number(number)) => Gauge::from_arc(number),
+            _ => Gauge::noop(),
         }
     }
 
-    /// A handle to a histogram's series. Samples gather until [`Registry::upkeep`].
+    /// A handle to a summary's series.
     pub fn histogram(&self, metric: &'static Metric, labels: &[(&'static str, &str)]) -> Histogram {
-        match self.key(metric, Kind::Histogram, labels) {
-            Some(key) => self.recorder.register_histogram(&key, &METADATA),
-            None => Histogram::noop(),
+        match self.cell(metric, Kind::Histogram, labels) {
+            Some(Cell::Spread(spread)) => Histogram::from_arc(spread),
+            _ => Histogram::noop(),
         }
+    }
+
+    /// The counters of a topic: the same ones for all who ask while anybody has them. When the last one lets go, the topic's series are gone.
+    pub fn topic(&self, name: &Arc<str>) -> Arc<TopicMetrics> {
+        self.topics.of(name)
     }
 
     /// Has series computed at each scrape, so that what is gone leaves nothing behind.
@@ -83,104 +101,85 @@ impl Registry {
         for collector in self.collectors.read().iter() {
             collector(&mut scrape);
         }
-        let mut page = self.handle.render();
-        scrape.write(&mut page);
-        page
+        self.topics.collect(&mut scrape);
+        for family in self.families.read().values() {
+            let metric = family.metric;
+            for (labels, cell) in &family.series {
+                match cell {
+                    Cell::Number(number) => scrape.add(metric, labels, value(metric, number)),
+                    Cell::Spread(spread) => {
+                        let shown = spread.shown();
+                        let quantiles = QUANTILES.iter().map(|(name, _)| *name).zip(shown.quantiles);
+                        scrape.add_summary(metric, labels, quantiles, shown.sum, shown.count);
+                    }
+                }
+            }
+        }
+        self.rates.collect(&mut scrape, Instant::now(), |metric| self.values(metric));
+        scrape.page()
     }
 
-    /// Moves histogram samples to where they take no more memory. To be called every second or so.
+    /// What has to be done now and then: to be called every [`UPKEEP`].
     pub fn upkeep(&self) {
-        self.handle.run_upkeep();
+        let now = Instant::now();
+        self.rates.sample(now, |metric| self.values(metric));
+        let mut turned = self.turned.lock();
+        if now.duration_since(*turned) < TURN {
+            return;
+        }
+        *turned = now;
+        for family in self.families.read().values() {
+            for (_, cell) in &family.series {
+                if let Cell::Spread(spread) = cell {
+                    spread.turn();
+                }
+            }
+        }
     }
 
-    /// The key of a series; `None` when the metric has as many series as it may, or is used otherwise than the table says.
-    fn key(&self, metric: &'static Metric, kind: Kind, labels: &[(&'static str, &str)]) -> Option<Key> {
+    /// The series of a metric that has handles, by labels.
+    fn values(&self, metric: &'static Metric) -> Vec<(Labels, f64)> {
+        let families = self.families.read();
+        let Some(family) = families.get(metric.name) else { return Vec::new() };
+        let number = |(labels, cell): &(Labels, Cell)| match cell {
+            Cell::Number(number) => Some((labels.clone(), value(metric, number))),
+            Cell::Spread(_) => None,
+        };
+        family.series.iter().filter_map(number).collect()
+    }
+
+    /// The series' cell; `None` when the metric has as many series as it may, or is used otherwise than the table says.
+    fn cell(&self, metric: &'static Metric, kind: Kind, labels: &[(&'static str, &str)]) -> Option<Cell> {
         if let Some(wrong) = misuse(metric, kind, labels) {
             tracing::error!(metric = metric.name, wrong, "a metric is used otherwise than its row says");
             return None;
         }
-        let labels: Vec<Label> = labels.iter().map(|(name, value)| Label::new(*name, value.to_string())).collect();
-        let mut series = self.series.lock();
-        let known = series.entry(metric.name).or_default();
-        if !known.contains(&labels) {
-            if known.len() >= metric.max_series {
-                return None;
-            }
-            known.insert(labels.clone());
+        let labels: Labels = labels.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
+        let mut families = self.families.write();
+        let family = families.entry(metric.name).or_insert_with(|| Family { metric, series: Vec::new() });
+        if let Some((_, known)) = family.series.iter().find(|(others, _)| *others == labels) {
+            return Some(known.clone());
         }
-        Some(Key::from_parts(metric.name, labels))
+        if family.series.len() >= metric.max_series {
+            return None;
+        }
+        let cell = match kind {
+            Kind::Histogram => Cell::Spread(Arc::default()),
+            Kind::Counter | Kind::Gauge => Cell::Number(Arc::default()),
+        };
+        family.series.push((labels, cell.clone()));
+        Some(cell)
     }
 }
 
-const METADATA: Metadata<'static> = Metadata::new("ottla", Level::INFO, None);
-
-fn misuse(metric: &Metric, kind: Kind, labels: &[(&'static str, &str)]) -> Option<&'static str> {
-    let is_known = |name: &str| metric.labels.contains(&name);
-    if metric.kind != kind {
-        Some("it is of another kind")
-    } else if !labels.iter().all(|(name, _)| is_known(name)) {
-        Some("it has no such label")
-    } else {
-        None
-    }
-}
-
-/// The series of one scrape.
-#[derive(Default)]
-pub struct Scrape {
-    /// Lines by metric, so that a metric's series stand together, as the format asks.
-    lines: BTreeMap<&'static str, (&'static Metric, Vec<String>)>,
-}
-
-impl Scrape {
-    /// Adds one series of a gauge or counter. Beyond the metric's bound, series are left out.
-    pub fn set(&mut self, metric: &'static Metric, labels: &[(&'static str, &str)], value: f64) {
-        if let Some(wrong) = misuse(metric, metric.kind, labels).filter(|_| metric.kind != Kind::Histogram) {
-            tracing::error!(metric = metric.name, wrong, "a metric is used otherwise than its row says");
-            return;
-        }
-        let (_, lines) = self.lines.entry(metric.name).or_insert_with(|| (metric, Vec::new()));
-        if lines.len() >= metric.max_series {
-            return;
-        }
-        let mut line = metric.name.to_owned();
-        for (index, (name, text)) in labels.iter().enumerate() {
-            line.push(if index == 0 { '{' } else { ',' });
-            line.push_str(name);
-            line.push_str("=\"");
-            for c in text.chars() {
-                match c {
-                    '\\' => line.push_str("\\\\"),
-                    '"' => line.push_str("\\\""),
-                    '\n' => line.push_str("\\n"),
-                    other => line.push(other),
-                }
-            }
-            line.push('"');
-        }
-        if !labels.is_empty() {
-            line.push('}');
-        }
-        // Writing to a String cannot fail.
-        let _ = write!(line, " {value}");
-        lines.push(line);
-    }
-
-    fn write(&self, page: &mut String) {
-        for (metric, lines) in self.lines.values() {
-            let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
-            let _ = writeln!(page, "# HELP {} {}\n# TYPE {} {kind}", metric.name, metric.help, metric.name);
-            for line in lines {
-                page.push_str(line);
-                page.push('\n');
-            }
-            page.push('\n');
-        }
-    }
+fn value(metric: &Metric, number: &AtomicU64) -> f64 {
+    let bits = number.load(Ordering::Relaxed);
+    if metric.kind == Kind::Gauge { f64::from_bits(bits) } else { bits as f64 }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::table;
     use super::*;
 
     /// The names of the samples on a page, without the suffixes of summaries.
@@ -193,9 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_shown_is_in_the_table() {
+    fn all_that_is_shown_is_in_the_table_under_each_of_its_names() {
         let registry = Registry::new();
+        registry.topic(&"x".into()).produced(1, 1);
+        let from_elsewhere = ["brokertopicmetrics", "process_", "_rate", "series_left_out"];
         for metric in table::ALL {
+            if from_elsewhere.iter().any(|part| metric.name.contains(part)) {
+                continue;
+            }
             let labels: Vec<(&'static str, &str)> = metric.labels.iter().map(|name| (*name, "x")).collect();
             match metric.kind {
                 Kind::Counter => registry.counter(metric, &labels).increment(1),
@@ -204,51 +208,48 @@ mod tests {
             }
         }
         registry.upkeep();
-        let shown = names(&registry.render());
+        let page = registry.render();
+        let shown = names(&page);
+        // `_count` and `_sum` are also metrics' own endings.
+        let bare = |name: &str| name.trim_end_matches("_count").trim_end_matches("_sum").to_owned();
         for metric in table::ALL {
-            // `_count` is also a metric's own ending.
-            let name = metric.name.trim_end_matches("_count").trim_end_matches("_sum");
-            assert!(shown.iter().any(|one| one == name), "{} is not shown", metric.name);
+            for name in metric.names() {
+                assert!(shown.contains(&bare(name)), "{name} is not shown:\n{page}");
+            }
         }
         for name in &shown {
-            let of_table = |metric: &&&Metric| metric.name.trim_end_matches("_count").trim_end_matches("_sum") == name;
-            assert!(table::ALL.iter().any(|metric| of_table(&metric)), "{name} is not in the table");
+            let is_known = table::ALL.iter().any(|metric| metric.names().any(|known| bare(known) == *name));
+            assert!(is_known, "{name} is not in the table");
         }
     }
 
     #[test]
-    fn counts_with_and_without_a_topic() {
+    fn a_metric_has_no_more_series_than_its_bound_and_says_how_many_are_left_out() {
         let registry = Registry::new();
-        registry.counter(&table::BYTES_IN, &[]).increment(7);
-        registry.counter(&table::BYTES_IN, &[("topic", "a")]).increment(3);
-        registry.counter(&table::BYTES_IN, &[("topic", "a")]).increment(1);
-        let page = registry.render();
-        assert!(page.contains("kafka_server_brokertopicmetrics_bytesin_total 7\n"), "{page}");
-        assert!(page.contains("kafka_server_brokertopicmetrics_bytesin_total{topic=\"a\"} 4\n"), "{page}");
-        assert!(
-            page.contains("# HELP kafka_server_brokertopicmetrics_bytesin_total Bytes of record batches"),
-            "{page}"
-        );
-    }
-
-    #[test]
-    fn a_metric_has_no_more_series_than_its_bound() {
-        let registry = Registry::new();
-        for index in 0..table::BYTES_IN.max_series + 10 {
-            registry.counter(&table::BYTES_IN, &[("topic", &format!("t{index}"))]).increment(1);
+        let bound = table::CLIENT_CONNECTIONS.max_series;
+        registry.on_scrape(move |scrape| {
+            for index in 0..bound + 10 {
+                let name = format!("c{index}");
+                scrape.set(&table::CLIENT_CONNECTIONS, &[("client_software_name", &name)], 1.0);
+            }
+        });
+        for index in 0..table::CONNECTION_COUNT.max_series + 10 {
+            registry.gauge(&table::CONNECTION_COUNT, &[("listener", &format!("l{index}"))]).increment(1.0);
         }
         let page = registry.render();
-        let lines =
-            page.lines().filter(|line| line.starts_with("kafka_server_brokertopicmetrics_bytesin_total{")).count();
-        assert_eq!(lines, table::BYTES_IN.max_series);
+        for metric in [&table::CLIENT_CONNECTIONS, &table::CONNECTION_COUNT] {
+            let lines = page.lines().filter(|line| line.starts_with(&format!("{}{{", metric.name))).count();
+            assert_eq!(lines, metric.max_series);
+        }
+        assert!(page.contains("ottla_metrics_series_left_out 10\n"), "{page}");
     }
 
     #[test]
     fn misuse_counts_nothing() {
         let registry = Registry::new();
-        registry.counter(&table::BYTES_IN, &[("partition", "0")]).increment(1);
-        registry.gauge(&table::BYTES_IN, &[]).set(1.0);
-        assert!(!registry.render().contains("bytesin_total"));
+        registry.counter(&table::INCOMING_BYTES, &[("partition", "0")]).increment(1);
+        registry.gauge(&table::INCOMING_BYTES, &[]).set(1.0);
+        assert!(!registry.render().contains(table::INCOMING_BYTES.name));
     }
 
     #[test]
@@ -267,18 +268,36 @@ mod tests {
     }
 
     #[test]
-    fn histograms_have_kafkas_quantiles() {
+    fn names_that_go_against_the_formats_conventions_are_untyped() {
+        let registry = Registry::new();
+        registry.counter(&table::REQUESTS, &[("request", "Fetch"), ("version", "4")]).increment(3);
+        registry.gauge(&table::CONNECTION_COUNT, &[("listener", "A")]).increment(1.0);
+        let page = registry.render();
+        for wanted in [
+            "# TYPE kafka_network_requestmetrics_requests_total counter\n",
+            "kafka_network_requestmetrics_requests_total{request=\"Fetch\",version=\"4\"} 3\n",
+            "# TYPE kafka_network_requestmetrics_requestspersec untyped\n",
+            "kafka_network_requestmetrics_requestspersec{request=\"Fetch\",version=\"4\"} 3\n",
+            "# TYPE kafka_server_socket_server_metrics_connection_count untyped\n",
+        ] {
+            assert!(page.contains(wanted), "{wanted} is missing: {page}");
+        }
+    }
+
+    #[test]
+    fn summaries_have_kafkas_quantiles() {
         let registry = Registry::new();
         let histogram = registry.histogram(&table::TOTAL_TIME_MS, &[("request", "Produce")]);
         for value in 1..=100 {
             histogram.record(f64::from(value));
         }
-        registry.upkeep();
         let page = registry.render();
-        assert!(
-            page.contains("kafka_network_requestmetrics_totaltimems{request=\"Produce\",quantile=\"0.999\"}"),
-            "{page}"
-        );
-        assert!(page.contains("kafka_network_requestmetrics_totaltimems_count{request=\"Produce\"} 100"), "{page}");
+        let name = "kafka_network_requestmetrics_totaltimems";
+        for part in ["", "_sum", "_count"] {
+            assert!(page.contains(&format!("# TYPE {name}{part} untyped\n")), "{page}");
+        }
+        assert!(page.contains(&format!("{name}{{request=\"Produce\",quantile=\"0.999\"}} ")), "{page}");
+        assert!(page.contains(&format!("{name}_count{{request=\"Produce\"}} 100\n")), "{page}");
+        assert!(page.contains(&format!("{name}_sum{{request=\"Produce\"}} 5050\n")), "{page}");
     }
 }

@@ -1,7 +1,8 @@
-//! Every metric: its name, kind, help and labels.
+//! Every metric: its names, kind, help and labels.
 //!
-//! Names are those that Strimzi's JMX exporter rules give Kafka's own metrics (`..._total` for counters), and kafka_exporter's for lags, so that
-//! dashboards made for Kafka keep working. Names that begin with `ottla_` are Ottla's own. A name that is not here cannot be registered.
+//! Kafka's own metrics have the names that dashboards know, of both families: those of Strimzi's JMX exporter rules (`..._total` for counters), and
+//! those of the rules behind Grafana's dashboard 721, the Kafka mixin and Confluent's stacks (`...persec`). Topics and groups have kafka_exporter's names. What
+//! begins with `ottla_` is Ottla's own. A name that is not here cannot be registered.
 
 /// What a metric's value means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,7 +11,7 @@ pub enum Kind {
     Counter,
     /// Rises and falls.
     Gauge,
-    /// Told as a summary: count, sum and quantiles of the last minutes.
+    /// Told like a summary: count and sum since the start, quantiles of the last five minutes.
     Histogram,
 }
 
@@ -18,72 +19,135 @@ pub enum Kind {
 #[derive(PartialEq, Eq, Debug)]
 pub struct Metric {
     pub name: &'static str,
+    /// Further names that the same series are shown under.
+    pub also: &'static [&'static str],
     pub kind: Kind,
     pub help: &'static str,
     /// Names of the labels that a series may have. A series may leave labels out (a broker's total beside the topics' own, as in Kafka).
     pub labels: &'static [&'static str],
-    /// The most series of this metric that are kept between scrapes. Further ones are not counted apart, so that no client can fill the memory.
+    /// The most series that are shown. How many more there would be is told by [`SERIES_LEFT_OUT`].
     pub max_series: usize,
 }
 
-/// A topic's name, a client's software: a label that clients can multiply.
-const OPEN: usize = 1000;
+impl Metric {
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.also.iter().copied())
+    }
+}
+
+/// A label for each topic, group or broker.
+const NAMES: usize = 10_000;
+/// Labels for each partition, or for each partition of each group (`ottla.metrics.partition.series` turns them off).
+const PARTITIONS: usize = 50_000;
 /// A label with values from the program: an API, an error, a listener.
-const CLOSED: usize = 2000;
+const CLOSED: usize = 2_000;
+/// A client's software: clients could name anything.
+const SOFTWARE: usize = 200;
 
 macro_rules! metrics {
-    ($($constant:ident, $name:literal, $kind:ident, [$($label:literal),*], $max:expr, $help:literal;)*) => {
-        $(pub static $constant: Metric =
-            Metric { name: $name, kind: Kind::$kind, help: $help, labels: &[$($label),*], max_series: $max };)*
+    ($($constant:ident, $name:literal $(| $also:literal)*, $kind:ident, [$($label:literal),*], $max:expr, $help:literal;)*) => {
+        $(pub static $constant: Metric = Metric {
+            name: $name, also: &[$($also),*], kind: Kind::$kind, help: $help, labels: &[$($label),*], max_series: $max,
+        };)*
 
         /// Every metric there is.
         pub static ALL: &[&Metric] = &[$(&$constant),*];
     };
 }
 
+/// Counters whose rate over the last half minute is a metric, too. The raft log's end stands for a counter: it rises.
+pub static RATES: &[(&Metric, &Metric)] = &[
+    (&CONNECTION_CREATIONS, &CONNECTION_CREATION_RATE),
+    (&CONNECTION_CLOSES, &CONNECTION_CLOSE_RATE),
+    (&RAFT_LOG_END_OFFSET, &RAFT_APPEND_RATE),
+];
+
 metrics! {
-    MESSAGES_IN, "kafka_server_brokertopicmetrics_messagesin_total", Counter, ["topic"], OPEN,
+    MESSAGES_IN, "kafka_server_brokertopicmetrics_messagesin_total" | "kafka_server_brokertopicmetrics_messagesinpersec", Counter, ["topic"], NAMES,
         "Records appended.";
-    BYTES_IN, "kafka_server_brokertopicmetrics_bytesin_total", Counter, ["topic"], OPEN,
+    BYTES_IN, "kafka_server_brokertopicmetrics_bytesin_total" | "kafka_server_brokertopicmetrics_bytesinpersec", Counter, ["topic"], NAMES,
         "Bytes of record batches appended for producers.";
-    BYTES_OUT, "kafka_server_brokertopicmetrics_bytesout_total", Counter, ["topic"], OPEN,
+    BYTES_OUT, "kafka_server_brokertopicmetrics_bytesout_total" | "kafka_server_brokertopicmetrics_bytesoutpersec", Counter, ["topic"], NAMES,
         "Bytes of record batches sent to consumers.";
-    BYTES_REJECTED, "kafka_server_brokertopicmetrics_bytesrejected_total", Counter, ["topic"], OPEN,
+    BYTES_REJECTED, "kafka_server_brokertopicmetrics_bytesrejected_total"
+        | "kafka_server_brokertopicmetrics_bytesrejectedpersec", Counter, ["topic"], NAMES,
         "Bytes of record batches refused.";
-    TOTAL_PRODUCE_REQUESTS, "kafka_server_brokertopicmetrics_totalproducerequests_total", Counter, ["topic"], OPEN,
+    TOTAL_PRODUCE_REQUESTS, "kafka_server_brokertopicmetrics_totalproducerequests_total"
+        | "kafka_server_brokertopicmetrics_totalproducerequestspersec", Counter, ["topic"], NAMES,
         "Partitions produced to, by request.";
-    TOTAL_FETCH_REQUESTS, "kafka_server_brokertopicmetrics_totalfetchrequests_total", Counter, ["topic"], OPEN,
+    TOTAL_FETCH_REQUESTS, "kafka_server_brokertopicmetrics_totalfetchrequests_total"
+        | "kafka_server_brokertopicmetrics_totalfetchrequestspersec", Counter, ["topic"], NAMES,
         "Partitions fetched from, by request.";
-    FAILED_PRODUCE_REQUESTS, "kafka_server_brokertopicmetrics_failedproducerequests_total", Counter, ["topic"], OPEN,
+    FAILED_PRODUCE_REQUESTS, "kafka_server_brokertopicmetrics_failedproducerequests_total"
+        | "kafka_server_brokertopicmetrics_failedproducerequestspersec", Counter, ["topic"], NAMES,
         "Partitions whose produce failed.";
-    FAILED_FETCH_REQUESTS, "kafka_server_brokertopicmetrics_failedfetchrequests_total", Counter, ["topic"], OPEN,
+    FAILED_FETCH_REQUESTS, "kafka_server_brokertopicmetrics_failedfetchrequests_total"
+        | "kafka_server_brokertopicmetrics_failedfetchrequestspersec", Counter, ["topic"], NAMES,
         "Partitions whose fetch failed.";
-    REQUESTS, "kafka_network_requestmetrics_requests_total", Counter, ["request", "version"], CLOSED,
-        "Requests answered.";
-    ERRORS, "kafka_network_requestmetrics_errors_total", Counter, ["request", "error"], CLOSED,
+    PRODUCE_CONVERSIONS, "kafka_server_brokertopicmetrics_producemessageconversions_total"
+        | "kafka_server_brokertopicmetrics_producemessageconversionspersec", Counter, ["topic"], NAMES,
+        "Produced batches converted from an older format of records.";
+    FETCH_CONVERSIONS, "kafka_server_brokertopicmetrics_fetchmessageconversions_total"
+        | "kafka_server_brokertopicmetrics_fetchmessageconversionspersec", Counter, ["topic"], NAMES,
+        "Fetched batches converted to an older format of records.";
+    REQUESTS, "kafka_network_requestmetrics_requests_total" | "kafka_network_requestmetrics_requestspersec", Counter, ["request", "version"], CLOSED,
+        "Requests answered. A fetch counts as Fetch and as FetchConsumer or FetchFollower, here and below.";
+    ERRORS, "kafka_network_requestmetrics_errors_total" | "kafka_network_requestmetrics_errorspersec", Counter, ["request", "error"], CLOSED,
         "Error codes in answers; NONE among them.";
     TOTAL_TIME_MS, "kafka_network_requestmetrics_totaltimems", Histogram, ["request"], CLOSED,
-        "Milliseconds from the last byte of a request to the last byte of its answer.";
+        "Milliseconds from a whole request to the last byte of its answer.";
+    REQUEST_QUEUE_TIME_MS, "kafka_network_requestmetrics_requestqueuetimems", Histogram, ["request"], CLOSED,
+        "Milliseconds from a whole request to its beginning. Ottla has no queue between the two.";
     LOCAL_TIME_MS, "kafka_network_requestmetrics_localtimems", Histogram, ["request"], CLOSED,
-        "Milliseconds of the first stage of a request.";
+        "Milliseconds of the first stage of a request: all it can do without waiting.";
     REMOTE_TIME_MS, "kafka_network_requestmetrics_remotetimems", Histogram, ["request"], CLOSED,
-        "Milliseconds that a request waited: for replicas, for data, for a group.";
+        "Milliseconds that a request then waited: for a sync, for replicas, for data, for a group.";
+    RESPONSE_QUEUE_TIME_MS, "kafka_network_requestmetrics_responsequeuetimems", Histogram, ["request"], CLOSED,
+        "Milliseconds that an answer waited for those of earlier requests of its connection.";
     RESPONSE_SEND_TIME_MS, "kafka_network_requestmetrics_responsesendtimems", Histogram, ["request"], CLOSED,
-        "Milliseconds from a finished answer to its last byte.";
+        "Milliseconds from there to the last byte of the answer.";
     REQUEST_QUEUE_SIZE, "kafka_network_requestchannel_requestqueuesize", Gauge, [], 1,
-        "Requests in work.";
-    CONNECTION_COUNT, "kafka_server_socket_server_metrics_connection_count", Gauge, ["listener"], CLOSED,
+        "Requests that wait for request memory (queued.max.request.bytes).";
+    RESPONSE_QUEUE_SIZE, "kafka_network_requestchannel_responsequeuesize", Gauge, [], 1,
+        "Answers whose last byte is not written yet.";
+    NETWORK_IDLE, "kafka_network_socketserver_networkprocessoravgidle_percent"
+        | "kafka_network_socketserver_networkprocessoravgidlepercent", Gauge, [], 1,
+        "Share of the last minute in which the threads for connections and requests had nothing to do, from 0 to 1. They are the same ones.";
+    HANDLER_IDLE, "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent"
+        | "kafka_server_kafkarequesthandlerpool_requesthandleravgidlepercent_oneminuterate", Gauge, [], 1,
+        "Share of the last minute in which the threads for connections and requests had nothing to do, from 0 to 1. They are the same ones.";
+    ACCEPTOR_BLOCKED, "kafka_network_acceptor_acceptorblocked_total" | "kafka_network_acceptor_acceptorblockedpercent", Counter, ["listener"], CLOSED,
+        "Nanoseconds for which no connection was accepted, because of max.connections.";
+    CONNECTION_COUNT, "kafka_server_socket_server_metrics_connection_count"
+        | "kafka_server_socketservermetrics_connection_count", Gauge, ["listener"], CLOSED,
         "Open connections.";
-    CONNECTION_CREATIONS, "kafka_server_socket_server_metrics_connection_creation_total", Counter, ["listener"], CLOSED,
+    CONNECTION_CREATIONS, "kafka_server_socket_server_metrics_connection_creation_total"
+        | "kafka_server_socketservermetrics_connection_creation_total", Counter, ["listener"], CLOSED,
         "Connections accepted.";
-    CONNECTION_CLOSES, "kafka_server_socket_server_metrics_connection_close_total", Counter, ["listener"], CLOSED,
+    CONNECTION_CREATION_RATE, "kafka_server_socket_server_metrics_connection_creation_rate"
+        | "kafka_server_socketservermetrics_connection_creation_rate", Gauge, ["listener"], CLOSED,
+        "Connections accepted per second.";
+    CONNECTION_CLOSES, "kafka_server_socket_server_metrics_connection_close_total"
+        | "kafka_server_socketservermetrics_connection_close_total", Counter, ["listener"], CLOSED,
         "Connections ended.";
-    INCOMING_BYTES, "kafka_server_socket_server_metrics_incoming_byte_total", Counter, ["listener"], CLOSED,
+    CONNECTION_CLOSE_RATE, "kafka_server_socket_server_metrics_connection_close_rate"
+        | "kafka_server_socketservermetrics_connection_close_rate", Gauge, ["listener"], CLOSED,
+        "Connections ended per second.";
+    INCOMING_BYTES, "kafka_server_socket_server_metrics_incoming_byte_total"
+        | "kafka_server_socketservermetrics_incoming_byte_total", Counter, ["listener"], CLOSED,
         "Bytes read from connections.";
-    OUTGOING_BYTES, "kafka_server_socket_server_metrics_outgoing_byte_total", Counter, ["listener"], CLOSED,
+    OUTGOING_BYTES, "kafka_server_socket_server_metrics_outgoing_byte_total"
+        | "kafka_server_socketservermetrics_outgoing_byte_total", Counter, ["listener"], CLOSED,
         "Bytes written to connections.";
+    CLIENT_CONNECTIONS, "kafka_server_socketservermetrics_connections"
+        , Gauge, ["client_software_name", "client_software_version", "listener"], SOFTWARE,
+        "Open connections by the client's library, as told in ApiVersions.";
     BROKER_STATE, "kafka_server_kafkaserver_brokerstate", Gauge, [], 1,
         "1 starting, 2 recovering, 3 running, 6 handing its leaderships over, 7 stopping.";
+    DISK_READ_BYTES, "kafka_server_kafkaserver_linux_disk_read_bytes", Gauge, [], 1,
+        "Bytes that this process had read from disks.";
+    DISK_WRITE_BYTES, "kafka_server_kafkaserver_linux_disk_write_bytes", Gauge, [], 1,
+        "Bytes that this process had written to disks.";
     LEADER_COUNT, "kafka_server_replicamanager_leadercount", Gauge, [], 1,
         "Partitions that this broker leads.";
     PARTITION_COUNT, "kafka_server_replicamanager_partitioncount", Gauge, [], 1,
@@ -92,13 +156,15 @@ metrics! {
         "Partitions led here with a replica out of sync.";
     UNDER_MIN_ISR_PARTITION_COUNT, "kafka_server_replicamanager_underminisrpartitioncount", Gauge, [], 1,
         "Partitions led here with fewer replicas in sync than min.insync.replicas.";
+    AT_MIN_ISR_PARTITION_COUNT, "kafka_server_replicamanager_atminisrpartitioncount", Gauge, [], 1,
+        "Partitions led here with just min.insync.replicas in sync.";
     OFFLINE_REPLICA_COUNT, "kafka_server_replicamanager_offlinereplicacount", Gauge, [], 1,
         "Replicas on failed log directories of this broker.";
-    ISR_SHRINKS, "kafka_server_replicamanager_isrshrinks_total", Counter, [], 1,
-        "Times that a replica left the in-sync replicas.";
-    ISR_EXPANDS, "kafka_server_replicamanager_isrexpands_total", Counter, [], 1,
-        "Times that a replica joined the in-sync replicas.";
-    REPLICA_FETCHER_MAX_LAG, "kafka_server_replicafetchermanager_maxlag", Gauge, [], 1,
+    ISR_SHRINKS, "kafka_server_replicamanager_isrshrinks_total" | "kafka_server_replicamanager_isrshrinkspersec", Counter, [], 1,
+        "Times that a partition led here lost replicas in sync.";
+    ISR_EXPANDS, "kafka_server_replicamanager_isrexpands_total" | "kafka_server_replicamanager_isrexpandspersec", Counter, [], 1,
+        "Times that a partition led here won replicas in sync.";
+    REPLICA_FETCHER_MAX_LAG, "kafka_server_replicafetchermanager_maxlag", Gauge, ["clientid"], 1,
         "Records by which the slowest follower on this broker is behind.";
     ACTIVE_CONTROLLER_COUNT, "kafka_controller_kafkacontroller_activecontrollercount", Gauge, [], 1,
         "1 on the active controller, 0 elsewhere.";
@@ -114,24 +180,45 @@ metrics! {
         "Brokers that are not fenced.";
     FENCED_BROKER_COUNT, "kafka_controller_kafkacontroller_fencedbrokercount", Gauge, [], 1,
         "Brokers that are fenced.";
-    RAFT_CURRENT_LEADER, "kafka_server_raftmetrics_current_leader", Gauge, [], 1,
+    UNCLEAN_LEADER_ELECTIONS, "kafka_controller_controllerstats_uncleanleaderelections_total"
+        | "kafka_controller_controllerstats_uncleanleaderelectionspersec", Counter, [], 1,
+        "Times that a replica that was not in sync became leader.";
+    RAFT_CURRENT_STATE, "kafka_server_raftmetrics_current_state" | "kafka_server_raft_metrics_current_state", Gauge, ["current_state"], 1,
+        "1, with this node's part in the metadata quorum.";
+    RAFT_CURRENT_LEADER, "kafka_server_raftmetrics_current_leader" | "kafka_server_raft_metrics_current_leader", Gauge, [], 1,
         "The node that leads the metadata quorum; -1 when unknown.";
-    RAFT_CURRENT_EPOCH, "kafka_server_raftmetrics_current_epoch", Gauge, [], 1,
+    RAFT_CURRENT_VOTE, "kafka_server_raftmetrics_current_vote" | "kafka_server_raft_metrics_current_vote", Gauge, [], 1,
+        "The node that this one voted for in the current epoch; -1 for none.";
+    RAFT_CURRENT_EPOCH, "kafka_server_raftmetrics_current_epoch" | "kafka_server_raft_metrics_current_epoch", Gauge, [], 1,
         "The metadata quorum's epoch.";
-    RAFT_HIGH_WATERMARK, "kafka_server_raftmetrics_high_watermark", Gauge, [], 1,
+    RAFT_HIGH_WATERMARK, "kafka_server_raftmetrics_high_watermark" | "kafka_server_raft_metrics_high_watermark", Gauge, [], 1,
         "The metadata log's high watermark.";
-    LOG_SIZE, "kafka_log_log_size", Gauge, ["topic", "partition"], OPEN,
+    RAFT_LOG_END_OFFSET, "kafka_server_raftmetrics_log_end_offset" | "kafka_server_raft_metrics_log_end_offset", Gauge, [], 1,
+        "The metadata log's end.";
+    RAFT_APPEND_RATE, "kafka_server_raftmetrics_append_records_rate" | "kafka_server_raft_metrics_append_records_rate", Gauge, [], 1,
+        "Entries appended to the metadata log per second.";
+    LOG_SIZE, "kafka_log_log_size", Gauge, ["topic", "partition"], PARTITIONS,
         "Bytes of a partition on this broker.";
-    LOG_START_OFFSET, "kafka_log_log_logstartoffset", Gauge, ["topic", "partition"], OPEN,
+    LOG_START_OFFSET, "kafka_log_log_logstartoffset", Gauge, ["topic", "partition"], PARTITIONS,
         "First offset of a partition on this broker.";
-    LOG_END_OFFSET, "kafka_log_log_logendoffset", Gauge, ["topic", "partition"], OPEN,
+    LOG_END_OFFSET, "kafka_log_log_logendoffset", Gauge, ["topic", "partition"], PARTITIONS,
         "Offset that the next record of a partition gets on this broker.";
-    PARTITION_UNDER_MIN_ISR, "kafka_cluster_partition_underminisr", Gauge, ["topic", "partition"], OPEN,
+    LOG_FLUSH_TIME_MS, "kafka_log_logflushstats_logflushrateandtimems", Histogram, [], 1,
+        "Milliseconds of a sync of records to stable storage.";
+    OFFLINE_LOG_DIRECTORY_COUNT, "kafka_log_logmanager_offlinelogdirectorycount", Gauge, [], 1,
+        "Log directories that take no more records since a write failed.";
+    PARTITION_UNDER_MIN_ISR, "kafka_cluster_partition_underminisr", Gauge, ["topic", "partition"], PARTITIONS,
         "1 when a partition led here has fewer replicas in sync than min.insync.replicas.";
-    PARTITION_AT_MIN_ISR, "kafka_cluster_partition_atminisr", Gauge, ["topic", "partition"], OPEN,
+    PARTITION_AT_MIN_ISR, "kafka_cluster_partition_atminisr", Gauge, ["topic", "partition"], PARTITIONS,
         "1 when a partition led here has just min.insync.replicas in sync.";
-    PARTITION_REPLICAS_COUNT, "kafka_cluster_partition_replicascount", Gauge, ["topic", "partition"], OPEN,
+    PARTITION_UNDER_REPLICATED, "kafka_cluster_partition_underreplicated", Gauge, ["topic", "partition"], PARTITIONS,
+        "1 when a partition led here has a replica out of sync.";
+    PARTITION_REPLICAS_COUNT, "kafka_cluster_partition_replicascount", Gauge, ["topic", "partition"], PARTITIONS,
         "Replicas of a partition led here.";
+    PARTITION_IN_SYNC_REPLICAS_COUNT, "kafka_cluster_partition_insyncreplicascount", Gauge, ["topic", "partition"], PARTITIONS,
+        "In-sync replicas of a partition led here.";
+    PARTITION_LAST_STABLE_OFFSET_LAG, "kafka_cluster_partition_laststableoffsetlag", Gauge, ["topic", "partition"], PARTITIONS,
+        "Records of a partition led here between the last stable offset and the high watermark.";
     NUM_GROUPS, "kafka_coordinator_group_groupmetadatamanager_numgroups", Gauge, [], 1,
         "Groups that this broker coordinates.";
     NUM_GROUPS_STABLE, "kafka_coordinator_group_groupmetadatamanager_numgroupsstable", Gauge, [], 1,
@@ -146,35 +233,43 @@ metrics! {
         "Groups in the state CompletingRebalance.";
     NUM_OFFSETS, "kafka_coordinator_group_groupmetadatamanager_numoffsets", Gauge, [], 1,
         "Committed offsets that this broker keeps.";
+    FETCH_SESSIONS, "kafka_server_fetchsessioncache_numincrementalfetchsessions", Gauge, [], 1,
+        "Incremental fetch sessions.";
+    FETCH_SESSION_PARTITIONS, "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", Gauge, [], 1,
+        "Partitions of all fetch sessions.";
+    FETCH_SESSION_EVICTIONS, "kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total"
+        | "kafka_server_fetchsessioncache_incrementalfetchsessionevictionspersec", Counter, [], 1,
+        "Fetch sessions that had to make room for others.";
     BROKERS, "kafka_brokers", Gauge, [], 1,
         "Brokers of the cluster.";
-    BROKER_INFO, "kafka_broker_info", Gauge, ["id", "address"], OPEN,
+    BROKER_INFO, "kafka_broker_info", Gauge, ["id", "address"], NAMES,
         "1 for each broker.";
-    TOPIC_PARTITIONS, "kafka_topic_partitions", Gauge, ["topic"], OPEN,
+    TOPIC_PARTITIONS, "kafka_topic_partitions", Gauge, ["topic"], NAMES,
         "Partitions of a topic.";
-    TOPIC_PARTITION_CURRENT_OFFSET, "kafka_topic_partition_current_offset", Gauge, ["topic", "partition"], OPEN,
+    TOPIC_PARTITION_CURRENT_OFFSET, "kafka_topic_partition_current_offset", Gauge, ["topic", "partition"], PARTITIONS,
         "High watermark of a partition led here.";
-    TOPIC_PARTITION_OLDEST_OFFSET, "kafka_topic_partition_oldest_offset", Gauge, ["topic", "partition"], OPEN,
+    TOPIC_PARTITION_OLDEST_OFFSET, "kafka_topic_partition_oldest_offset", Gauge, ["topic", "partition"], PARTITIONS,
         "First offset of a partition led here.";
-    TOPIC_PARTITION_IN_SYNC_REPLICA, "kafka_topic_partition_in_sync_replica", Gauge, ["topic", "partition"], OPEN,
+    TOPIC_PARTITION_IN_SYNC_REPLICA, "kafka_topic_partition_in_sync_replica", Gauge, ["topic", "partition"], PARTITIONS,
         "In-sync replicas of a partition led here.";
-    TOPIC_PARTITION_LEADER, "kafka_topic_partition_leader", Gauge, ["topic", "partition"], OPEN,
+    TOPIC_PARTITION_LEADER, "kafka_topic_partition_leader", Gauge, ["topic", "partition"], PARTITIONS,
         "The broker that leads a partition.";
-    TOPIC_PARTITION_LEADER_IS_PREFERRED, "kafka_topic_partition_leader_is_preferred", Gauge, ["topic", "partition"], OPEN,
+    TOPIC_PARTITION_LEADER_IS_PREFERRED, "kafka_topic_partition_leader_is_preferred", Gauge, ["topic", "partition"], PARTITIONS,
         "1 when the preferred replica leads.";
-    TOPIC_PARTITION_REPLICAS, "kafka_topic_partition_replicas", Gauge, ["topic", "partition"], OPEN,
+    TOPIC_PARTITION_REPLICAS, "kafka_topic_partition_replicas", Gauge, ["topic", "partition"], PARTITIONS,
         "Replicas of a partition.";
-    TOPIC_PARTITION_UNDER_REPLICATED, "kafka_topic_partition_under_replicated_partition", Gauge, ["topic", "partition"], OPEN,
+    TOPIC_PARTITION_UNDER_REPLICATED, "kafka_topic_partition_under_replicated_partition", Gauge, ["topic", "partition"], PARTITIONS,
         "1 when a partition has a replica out of sync.";
-    CONSUMER_GROUP_CURRENT_OFFSET, "kafka_consumergroup_current_offset", Gauge, ["consumergroup", "topic", "partition"], OPEN,
+    CONSUMER_GROUP_CURRENT_OFFSET, "kafka_consumergroup_current_offset", Gauge, ["consumergroup", "topic", "partition"], PARTITIONS,
         "Committed offset of a group.";
-    CONSUMER_GROUP_CURRENT_OFFSET_SUM, "kafka_consumergroup_current_offset_sum", Gauge, ["consumergroup", "topic"], OPEN,
+    CONSUMER_GROUP_CURRENT_OFFSET_SUM, "kafka_consumergroup_current_offset_sum", Gauge, ["consumergroup", "topic"], NAMES,
         "Committed offsets of a group over a topic's partitions.";
-    CONSUMER_GROUP_LAG, "kafka_consumergroup_lag", Gauge, ["consumergroup", "topic", "partition"], OPEN,
+    CONSUMER_GROUP_LAG, "kafka_consumergroup_lag"
+        | "kafka_consumergroup_uncommitted_offsets", Gauge, ["consumergroup", "topic", "partition"], PARTITIONS,
         "Records between a group's committed offset and the high watermark.";
-    CONSUMER_GROUP_LAG_SUM, "kafka_consumergroup_lag_sum", Gauge, ["consumergroup", "topic"], OPEN,
+    CONSUMER_GROUP_LAG_SUM, "kafka_consumergroup_lag_sum", Gauge, ["consumergroup", "topic"], NAMES,
         "The same over a topic's partitions.";
-    CONSUMER_GROUP_MEMBERS, "kafka_consumergroup_members", Gauge, ["consumergroup"], OPEN,
+    CONSUMER_GROUP_MEMBERS, "kafka_consumergroup_members", Gauge, ["consumergroup"], NAMES,
         "Members of a group.";
     PROCESS_OPEN_FDS, "process_open_fds", Gauge, [], 1,
         "Open file descriptors.";
@@ -182,32 +277,40 @@ metrics! {
         "The most file descriptors that may be open.";
     PROCESS_RESIDENT_MEMORY_BYTES, "process_resident_memory_bytes", Gauge, [], 1,
         "Resident memory.";
+    PROCESS_VIRTUAL_MEMORY_BYTES, "process_virtual_memory_bytes", Gauge, [], 1,
+        "Virtual memory.";
     PROCESS_CPU_SECONDS, "process_cpu_seconds_total", Counter, [], 1,
         "Processor time of this process, in seconds.";
     PROCESS_START_TIME_SECONDS, "process_start_time_seconds", Gauge, [], 1,
         "When this process started, in seconds since 1970.";
+    PROCESS_THREADS, "process_threads", Gauge, [], 1,
+        "Threads of this process.";
     BUILD_INFO, "ottla_build_info", Gauge, ["version"], 1,
         "1, with the version of this program.";
-    CLIENT_CONNECTIONS, "ottla_client_connections", Gauge, ["software_name", "software_version"], 200,
-        "Open connections by the client's library, as told in ApiVersions.";
+    REQUESTS_IN_WORK, "ottla_requests_in_work", Gauge, [], 1,
+        "Requests that have begun and have no answer yet, those that wait for data or for a group among them.";
     REQUEST_MEMORY_BYTES, "ottla_request_memory_bytes", Gauge, [], 1,
         "Bytes of requests that are being read or answered.";
     CONNECTIONS_REFUSED, "ottla_connections_refused_total", Counter, ["reason"], CLOSED,
         "Connections that a limit refused or a fault ended.";
+    LOG_DIR_USABLE_BYTES, "ottla_log_dir_usable_bytes", Gauge, ["log_dir"], CLOSED,
+        "Bytes that are free for this process on the file system of a log directory.";
+    LOG_DIR_TOTAL_BYTES, "ottla_log_dir_total_bytes", Gauge, ["log_dir"], CLOSED,
+        "Bytes of the file system of a log directory.";
+    STORE_WRITABLE, "ottla_store_writable", Gauge, ["log_dir"], CLOSED,
+        "1 while a log directory takes records, 0 after a failed write or sync, or without disk space.";
     STORE_GROUP_WRITES, "ottla_store_group_writes", Histogram, [], 1,
         "Writes that were committed together.";
     STORE_GROUP_BYTES, "ottla_store_group_bytes", Histogram, [], 1,
         "Bytes that were committed together.";
-    STORE_SYNC_MS, "ottla_store_sync_ms", Histogram, [], 1,
-        "Milliseconds of a sync to stable storage.";
-    STORE_QUEUED_BYTES, "ottla_store_queued_bytes", Gauge, [], 1,
-        "Bytes that wait for the store's writer.";
+    STORE_QUEUED_WRITES, "ottla_store_queued_writes", Gauge, ["log_dir"], CLOSED,
+        "Writes that wait for the store's writer.";
     STORE_READ_BYTES, "ottla_store_read_bytes_total", Counter, ["from"], CLOSED,
         "Bytes of records read, from memory or from disk.";
     STRAY_PARTITIONS, "ottla_stray_partitions", Gauge, [], 1,
         "Partitions of no topic that are set aside in the log directories.";
-    STORE_WRITABLE, "ottla_store_writable", Gauge, [], 1,
-        "1 while the store takes writes, 0 after a failed write or sync, or without disk space.";
+    SERIES_LEFT_OUT, "ottla_metrics_series_left_out", Gauge, [], 1,
+        "Series that this page leaves out, because a metric has more of them than it may show.";
 }
 
 #[cfg(test)]
@@ -217,11 +320,11 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_well_formed() {
-        let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
-        assert_eq!(names.len(), ALL.len());
+        let names: BTreeSet<&str> = ALL.iter().flat_map(|metric| metric.names()).collect();
+        assert_eq!(names.len(), ALL.iter().map(|metric| metric.names().count()).sum::<usize>());
         for metric in ALL {
             let is_word = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-            assert!(is_word(metric.name) && metric.labels.iter().all(|label| is_word(label)), "{}", metric.name);
+            assert!(metric.names().all(is_word) && metric.labels.iter().all(|label| is_word(label)), "{}", metric.name);
             assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
             assert!(metric.help.ends_with('.') && metric.max_series > 0, "{}", metric.name);
             assert!(metric.labels.is_empty() <= (metric.max_series == 1), "{}", metric.name);

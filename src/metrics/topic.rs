@@ -1,73 +1,169 @@
 //! The counters of produce and fetch: one set for the broker, one for each topic, as in Kafka's `BrokerTopicMetrics`.
+//!
+//! A topic's set lives as long as its partitions are on this broker, so that deleted topics leave no series behind.
 
-use metrics::Counter;
-use std::sync::Arc;
+use super::scrape::Scrape;
+use super::table::{self, Metric};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
-use super::registry::Registry;
-use super::table;
+/// What is counted, in the order of a set's numbers.
+const COUNTED: [&Metric; 10] = [
+    &table::MESSAGES_IN,
+    &table::BYTES_IN,
+    &table::BYTES_OUT,
+    &table::BYTES_REJECTED,
+    &table::TOTAL_PRODUCE_REQUESTS,
+    &table::TOTAL_FETCH_REQUESTS,
+    &table::FAILED_PRODUCE_REQUESTS,
+    &table::FAILED_FETCH_REQUESTS,
+    &table::PRODUCE_CONVERSIONS,
+    &table::FETCH_CONVERSIONS,
+];
 
-/// Handles to one set of counters.
-struct Set {
-    messages_in: Counter,
-    bytes_in: Counter,
-    bytes_out: Counter,
-    bytes_rejected: Counter,
-    produce_requests: Counter,
-    fetch_requests: Counter,
-    failed_produce_requests: Counter,
-    failed_fetch_requests: Counter,
-}
+const MESSAGES_IN: usize = 0;
+const BYTES_IN: usize = 1;
+const BYTES_OUT: usize = 2;
+const BYTES_REJECTED: usize = 3;
+const PRODUCES: usize = 4;
+const FETCHES: usize = 5;
+const FAILED_PRODUCES: usize = 6;
+const FAILED_FETCHES: usize = 7;
+
+/// Numbers of one topic, or of the broker. Those of conversions stay 0: there is one format of record batches, and nothing to convert it from or to.
+#[derive(Default)]
+struct Set([AtomicU64; COUNTED.len()]);
 
 impl Set {
-    fn new(registry: &Registry, labels: &[(&'static str, &str)]) -> Self {
-        Self {
-            messages_in: registry.counter(&table::MESSAGES_IN, labels),
-            bytes_in: registry.counter(&table::BYTES_IN, labels),
-            bytes_out: registry.counter(&table::BYTES_OUT, labels),
-            bytes_rejected: registry.counter(&table::BYTES_REJECTED, labels),
-            produce_requests: registry.counter(&table::TOTAL_PRODUCE_REQUESTS, labels),
-            fetch_requests: registry.counter(&table::TOTAL_FETCH_REQUESTS, labels),
-            failed_produce_requests: registry.counter(&table::FAILED_PRODUCE_REQUESTS, labels),
-            failed_fetch_requests: registry.counter(&table::FAILED_FETCH_REQUESTS, labels),
+    fn add(&self, counted: usize, amount: u64) {
+        if let Some(number) = self.0.get(counted) {
+            number.fetch_add(amount, Ordering::Relaxed);
         }
+    }
+
+    /// Whether anything was ever produced to or fetched from the topic: until then Kafka has no series of it either.
+    fn is_untouched(&self) -> bool {
+        self.0.iter().all(|number| number.load(Ordering::Relaxed) == 0)
+    }
+
+    fn collect(&self, scrape: &mut Scrape, labels: &[(&'static str, &str)]) {
+        for (metric, number) in COUNTED.iter().zip(&self.0) {
+            scrape.set(metric, labels, number.load(Ordering::Relaxed) as f64);
+        }
+    }
+}
+
+/// The sets there are.
+#[derive(Default)]
+pub struct TopicSets {
+    broker: Arc<Set>,
+    topics: Mutex<BTreeMap<Arc<str>, Weak<TopicMetrics>>>,
+}
+
+impl TopicSets {
+    /// The topic's counters, which all who ask for them share.
+    pub fn of(&self, topic: &Arc<str>) -> Arc<TopicMetrics> {
+        let mut topics = self.topics.lock();
+        if let Some(known) = topics.get(topic).and_then(Weak::upgrade) {
+            return known;
+        }
+        let metrics = Arc::new(TopicMetrics { topic: Set::default(), broker: Arc::clone(&self.broker) });
+        topics.insert(Arc::clone(topic), Arc::downgrade(&metrics));
+        metrics
+    }
+
+    pub(super) fn collect(&self, scrape: &mut Scrape) {
+        self.broker.collect(scrape, &[]);
+        let mut topics = self.topics.lock();
+        topics.retain(|topic, metrics| {
+            let Some(metrics) = metrics.upgrade() else { return false };
+            if !metrics.topic.is_untouched() {
+                metrics.topic.collect(scrape, &[("topic", topic)]);
+            }
+            true
+        });
     }
 }
 
 /// Counts a topic's traffic, for the topic and for the broker as a whole.
 pub struct TopicMetrics {
     topic: Set,
-    broker: Set,
+    broker: Arc<Set>,
 }
 
 impl TopicMetrics {
-    pub fn new(registry: &Registry, topic: &str) -> Arc<Self> {
-        Arc::new(Self { topic: Set::new(registry, &[("topic", topic)]), broker: Set::new(registry, &[]) })
+    fn add(&self, counted: usize, amount: u64) {
+        self.topic.add(counted, amount);
+        self.broker.add(counted, amount);
     }
 
     /// A partition was produced to; `records` and `bytes` were appended.
     pub fn produced(&self, records: u64, bytes: u64) {
-        for set in [&self.topic, &self.broker] {
-            set.produce_requests.increment(1);
-            set.messages_in.increment(records);
-            set.bytes_in.increment(bytes);
-        }
+        self.add(PRODUCES, 1);
+        self.add(MESSAGES_IN, records);
+        self.add(BYTES_IN, bytes);
     }
 
     /// A produce to a partition failed; `bytes` were refused.
     pub fn produce_failed(&self, bytes: u64) {
-        for set in [&self.topic, &self.broker] {
-            set.produce_requests.increment(1);
-            set.failed_produce_requests.increment(1);
-            set.bytes_rejected.increment(bytes);
-        }
+        self.add(PRODUCES, 1);
+        self.add(FAILED_PRODUCES, 1);
+        self.add(BYTES_REJECTED, bytes);
     }
 
     /// A partition was fetched from; `bytes` of batches went out.
     pub fn fetched(&self, bytes: u64, failed: bool) {
-        for set in [&self.topic, &self.broker] {
-            set.fetch_requests.increment(1);
-            set.bytes_out.increment(bytes);
-            set.failed_fetch_requests.increment(u64::from(failed));
+        self.add(FETCHES, 1);
+        self.add(BYTES_OUT, bytes);
+        if failed {
+            self.add(FAILED_FETCHES, 1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Registry;
+    use std::sync::Arc;
+
+    fn lines(page: &str, name: &str) -> Vec<String> {
+        page.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn counts_for_the_topic_and_for_the_broker_under_both_names() {
+        let registry = Registry::new();
+        let (a, b) = (registry.topic(&"a".into()), registry.topic(&"b".into()));
+        registry.topic(&"a".into()).produced(2, 30);
+        a.produced(1, 10);
+        b.produced(1, 2);
+        b.fetched(5, true);
+        let page = registry.render();
+        for name in ["kafka_server_brokertopicmetrics_bytesin_total", "kafka_server_brokertopicmetrics_bytesinpersec"] {
+            let wanted =
+                [format!("{name} 42"), format!("{name}{{topic=\"a\"}} 40"), format!("{name}{{topic=\"b\"}} 2")];
+            assert_eq!(lines(&page, name), wanted);
+        }
+        assert!(page.contains("kafka_server_brokertopicmetrics_messagesin_total{topic=\"a\"} 3\n"), "{page}");
+        assert!(page.contains("kafka_server_brokertopicmetrics_failedfetchrequests_total 1\n"), "{page}");
+    }
+
+    #[test]
+    fn a_topic_that_is_gone_or_untouched_has_no_series() {
+        let registry = Registry::new();
+        let (gone, untouched): (Arc<_>, Arc<_>) = (registry.topic(&"gone".into()), registry.topic(&"untouched".into()));
+        gone.produced(7, 70);
+        assert!(registry.render().contains("topic=\"gone\""));
+        drop(gone);
+        let page = registry.render();
+        assert!(!page.contains("topic=\"gone\"") && !page.contains("topic=\"untouched\""), "{page}");
+        assert!(
+            page.contains("kafka_server_brokertopicmetrics_messagesin_total 7\n"),
+            "the broker's count stays: {page}"
+        );
+        registry.topic(&"gone".into()).produced(1, 1);
+        drop(untouched);
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP server for `/metrics`, `/healthz` and `/ready`. Small and bounded: it must never cost the broker more than it tells.
+//! The HTTP server for `/metrics`, `/healthz`, `/ready` and `/lag`. Small and bounded: it must never cost the broker more than it tells.
 //!
 //! Knows nothing of the broker: what it shows comes from [`Pages`]. Reads no request body.
 
@@ -50,6 +50,8 @@ impl Condition {
 pub trait Pages: Send + Sync + 'static {
     /// `/metrics`: Prometheus's text format.
     fn metrics(&self) -> String;
+    /// `/lag`: how far each consumer group is behind, as JSON.
+    fn lag(&self) -> String;
     /// `/healthz`: good while a restart would not help.
     fn health(&self) -> Condition;
     /// `/ready`: good when clients can be served; otherwise what is awaited.
@@ -176,8 +178,9 @@ async fn answer(method: Method, path: String, pages: Arc<dyn Pages>) -> Response
             let body = serde_json::json!({ "ready": readiness.is_good(), "waiting_for": readiness.reasons });
             page(status(&readiness), JSON, format!("{body}\n"))
         }
-        "/" => page(StatusCode::OK, TEXT, "Ottla: /metrics /healthz /ready\n".into()),
-        _ => page(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /healthz and /ready\n".into()),
+        "/lag" => page(StatusCode::OK, JSON, pages.lag()),
+        "/" => page(StatusCode::OK, TEXT, "Ottla: /metrics /healthz /ready /lag\n".into()),
+        _ => page(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /healthz, /ready and /lag\n".into()),
     });
     match made.await {
         Ok(response) => response,
@@ -212,6 +215,10 @@ mod tests {
     impl Pages for Shown {
         fn metrics(&self) -> String {
             "up 1\n".into()
+        }
+
+        fn lag(&self) -> String {
+            "{\"groups\":[]}\n".into()
         }
 
         fn health(&self) -> Condition {
@@ -271,6 +278,8 @@ mod tests {
         server.shown.is_ready.store(true, Ordering::SeqCst);
         let reply = ask(server.address, &get("/ready")).await;
         assert!(reply.starts_with("HTTP/1.1 200") && reply.contains(r#""ready":true"#), "{reply}");
+        let reply = ask(server.address, &get("/lag")).await;
+        assert!(reply.contains("content-type: application/json") && reply.ends_with("{\"groups\":[]}\n"), "{reply}");
         assert!(ask(server.address, &get("/other")).await.starts_with("HTTP/1.1 404"));
         assert!(ask(server.address, b"DELETE /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 405"));
     }

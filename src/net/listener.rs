@@ -76,6 +76,7 @@ impl Server {
         registry.on_scrape(move |scrape| {
             let bytes = spent.total_bytes().saturating_sub(spent.available_bytes());
             scrape.set(&table::REQUEST_MEMORY_BYTES, &[], bytes as f64);
+            scrape.set(&table::REQUEST_QUEUE_SIZE, &[], spent.waiting() as f64);
         });
         let (phase_sender, phase) = watch::channel(Phase::Serving);
         let limits = ConnectionLimits::new(&self.settings);
@@ -225,11 +226,14 @@ impl Acceptor {
                 Ok((stream, peer)) => {
                     pause = ACCEPT_PAUSE;
                     // At the limit this one waits, and those behind it in the backlog, as in Kafka.
+                    let blocked = std::time::Instant::now();
                     let place = tokio::select! {
                         biased;
                         _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
                         place = self.limits.place() => place,
                     };
+                    let nanos = u64::try_from(blocked.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                    self.shared.metrics.blocked_nanos.increment(nanos);
                     self.admit(stream, peer, place, &mut connections);
                 }
                 Err(error) if is_of_one_connection(&error) => {}

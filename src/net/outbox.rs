@@ -6,9 +6,11 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 use tokio::io::AsyncWrite;
 
 use crate::api::context::Reply;
+use crate::api::request_metrics::ReplyClock;
 use crate::types::budget::Reservation;
 
 /// Pieces up to this length are copied together; longer ones are written from where they lie.
@@ -29,12 +31,13 @@ pub struct Outbox {
     held: VecDeque<Held>,
 }
 
-/// What is paid for a reply and its request, until byte `end` of all that was ever put in has left.
+/// What is kept until byte `end` of all that was ever put in has left: what is paid for a reply and its request, and the reply's clock.
 #[derive(Debug)]
 struct Held {
     end: u64,
     request: Arc<Reservation>,
     reply: Option<Reservation>,
+    clock: Option<ReplyClock>,
 }
 
 /// A reply longer than its length prefix can say.
@@ -74,7 +77,11 @@ impl Outbox {
         }
         self.unsent_bytes += 4 + length;
         self.put_bytes += 4 + length as u64;
-        self.held.push_back(Held { end: self.put_bytes, request, reply: reply.memory });
+        let mut clock = reply.clock;
+        if let Some(clock) = &mut clock {
+            clock.sending(Instant::now());
+        }
+        self.held.push_back(Held { end: self.put_bytes, request, reply: reply.memory, clock });
         Ok(())
     }
 
@@ -130,8 +137,11 @@ impl Outbox {
             left -= segment.len();
             self.segments.pop_front();
         }
-        while self.held.front().is_some_and(|held| held.end <= self.written_bytes) {
-            self.held.pop_front();
+        let mut now = None;
+        while let Some(sent) = self.held.pop_front_if(|held| held.end <= self.written_bytes) {
+            if let Some(clock) = sent.clock {
+                clock.sent(*now.get_or_insert_with(Instant::now));
+            }
         }
     }
 }
@@ -154,7 +164,7 @@ mod tests {
                 1 => vec![Bytes::from(vec![i; 10]), big.clone(), Bytes::new(), Bytes::from(vec![i; 3])],
                 _ => vec![],
             };
-            let reply = Reply { pieces, memory: budget.try_reserve(5) };
+            let reply = Reply { pieces, memory: budget.try_reserve(5), ..Reply::default() };
             expected.extend_from_slice(&(reply.len() as i32).to_be_bytes());
             reply.pieces.iter().for_each(|piece| expected.extend_from_slice(piece));
             outbox.put(reply, Arc::new(budget.try_reserve(5).unwrap())).unwrap();

@@ -9,6 +9,8 @@ pub struct ListenerMetrics {
     pub connections: Gauge,
     pub opened: Counter,
     pub closed: Counter,
+    /// For which the limit on connections kept the listener from accepting.
+    pub blocked_nanos: Counter,
     pub received_bytes: Counter,
     pub sent_bytes: Counter,
     /// Connections that `max.connections.per.ip` refused.
@@ -29,6 +31,7 @@ impl ListenerMetrics {
             connections: registry.gauge(&table::CONNECTION_COUNT, &of_listener),
             opened: registry.counter(&table::CONNECTION_CREATIONS, &of_listener),
             closed: registry.counter(&table::CONNECTION_CLOSES, &of_listener),
+            blocked_nanos: registry.counter(&table::ACCEPTOR_BLOCKED, &of_listener),
             received_bytes: registry.counter(&table::INCOMING_BYTES, &of_listener),
             sent_bytes: registry.counter(&table::OUTGOING_BYTES, &of_listener),
             over_limit: refused("max.connections.per.ip"),

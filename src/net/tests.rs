@@ -37,7 +37,7 @@ struct Script {
 }
 
 fn reply(bytes: Bytes) -> Outcome {
-    Ok(Some(Reply::from(bytes)))
+    Ok(Some(Reply { pieces: vec![bytes], ..Reply::default() }))
 }
 
 impl Dispatch for Script {

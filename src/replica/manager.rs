@@ -9,12 +9,12 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::partition::{Leadership, Partition, PartitionParts, ReplicaError};
+use super::partition::{IsrMetrics, Leadership, Partition, PartitionParts, ReplicaError};
 use crate::cluster::delta::Delta;
 use crate::cluster::image::{MetadataImage, Topic};
 use crate::cluster::record::{PartitionState, ResourceKind};
 use crate::config::TopicConfig;
-use crate::metrics::{Registry, TopicMetrics};
+use crate::metrics::{Registry, TopicMetrics, table};
 use crate::store::{Durability, PartitionRow, RecordStore, StoreError, Write};
 use crate::types::{BrokerId, TopicIdPartition};
 use strays::Stray;
@@ -40,6 +40,7 @@ pub struct ReplicaManager {
     partitions: RwLock<Partitions>,
     /// Partitions that a store held at start and that no image has claimed yet.
     found: RwLock<HashMap<TopicIdPartition, Found, ahash::RandomState>>,
+    isr: IsrMetrics,
 }
 
 /// A partition as a store held it at start.
@@ -68,7 +69,9 @@ impl ReplicaManager {
                 }
             }
         }
-        Ok(Self { options, partitions: RwLock::default(), found: RwLock::new(found) })
+        let counter = |metric| options.metrics.counter(metric, &[]);
+        let isr = IsrMetrics { shrinks: counter(&table::ISR_SHRINKS), expands: counter(&table::ISR_EXPANDS) };
+        Ok(Self { options, partitions: RwLock::default(), found: RwLock::new(found), isr })
     }
 
     pub fn broker_id(&self) -> BrokerId {
@@ -113,7 +116,7 @@ impl ReplicaManager {
     fn shared(&self, image: &MetadataImage, topic: &Topic) -> TopicShared {
         TopicShared {
             config: (self.options.resolve_config)(image, &topic.name),
-            metrics: TopicMetrics::new(&self.options.metrics, &topic.name),
+            metrics: self.options.metrics.topic(&topic.name),
         }
     }
 
@@ -203,6 +206,7 @@ impl ReplicaManager {
             config: new.config,
             sync_sole_replica: self.options.sync_sole_replica,
             metrics: new.metrics,
+            isr: self.isr.clone(),
         };
         let partition = Partition::open(Arc::clone(store), row, parts);
         partition.set_leadership(new.leadership);

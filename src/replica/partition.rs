@@ -9,6 +9,7 @@
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
+use metrics::Counter;
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -98,6 +99,7 @@ pub struct Partition {
     /// A partition with one replica has an acks=all write synced before the answer (`ottla.sync.single.replica` relaxes it).
     sync_sole_replica: bool,
     metrics: Arc<TopicMetrics>,
+    isr: IsrMetrics,
     /// Deleted, or moved to other brokers.
     gone: AtomicBool,
 }
@@ -109,11 +111,19 @@ pub struct PartitionParts {
     pub config: Arc<TopicConfig>,
     pub sync_sole_replica: bool,
     pub metrics: Arc<TopicMetrics>,
+    pub isr: IsrMetrics,
+}
+
+/// How often partitions led here lost and won in-sync replicas.
+#[derive(Clone)]
+pub struct IsrMetrics {
+    pub shrinks: Counter,
+    pub expands: Counter,
 }
 
 impl Partition {
     pub fn open(store: Arc<dyn RecordStore>, row: &PartitionRow, parts: PartitionParts) -> Self {
-        let PartitionParts { topic, broker_id, config, sync_sole_replica, metrics } = parts;
+        let PartitionParts { topic, broker_id, config, sync_sole_replica, metrics, isr } = parts;
         let signals = Arc::new(Signals {
             high_watermark: AtomicI64::new(row.log_end_offset),
             sole_in_sync: AtomicBool::new(false),
@@ -133,6 +143,7 @@ impl Partition {
             config: ArcSwap::new(config),
             sync_sole_replica,
             metrics,
+            isr,
             gone: AtomicBool::new(false),
         }
     }
@@ -171,6 +182,13 @@ impl Partition {
         let before = std::mem::replace(&mut *self.leadership.write(), next);
         let leads = next.leader == self.broker_id;
         self.signals.sole_in_sync.store(leads && next.in_sync == 1, Ordering::Release);
+        if leads && before.leader == self.broker_id {
+            match next.in_sync.cmp(&before.in_sync) {
+                std::cmp::Ordering::Less => self.isr.shrinks.increment(1),
+                std::cmp::Ordering::Greater => self.isr.expands.increment(1),
+                std::cmp::Ordering::Equal => {}
+            }
+        }
         if leads && before.leader_epoch < next.leader_epoch {
             self.log.begin_leader_epoch(next.leader_epoch);
         }

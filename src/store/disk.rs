@@ -30,6 +30,7 @@ use super::maker::Maker;
 use super::read::{IoPool, Reader};
 use super::recovery::Recovery;
 use super::table::Table;
+use super::telemetry::StoreMetrics;
 use super::writer::Writer;
 use super::{
     BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Run, RunInfo, Space,
@@ -64,6 +65,7 @@ pub struct StoreOptions {
     pub flush_bytes: u64,
     /// Threads for reads that memory cannot answer.
     pub read_threads: usize,
+    pub metrics: StoreMetrics,
 }
 
 impl StoreOptions {
@@ -79,6 +81,7 @@ impl StoreOptions {
             flush_interval: Duration::from_secs(60),
             flush_bytes: 64 * 1024 * 1024,
             read_threads: 4,
+            metrics: StoreMetrics::default(),
         }
     }
 
@@ -339,6 +342,10 @@ impl Shared {
     }
 }
 
+fn bytes_of(runs: &[Run]) -> u64 {
+    runs.iter().map(|run| run.info.length_bytes).sum()
+}
+
 /// Takes the folder for this process.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let failed = |error| OpenError::Io { path: path.to_owned(), error };
@@ -446,12 +453,18 @@ impl RecordStore for DiskStore {
     }
 
     fn read_cached(&self, request: &ReadRequest) -> Option<Vec<Run>> {
-        self.shared.table.read(request)
+        let runs = self.shared.table.read(request)?;
+        self.shared.options.metrics.read_from_memory_bytes.increment(bytes_of(&runs));
+        Some(runs)
     }
 
     fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>> {
         let shared = self.shared.clone();
-        self.pool.run(move || shared.reader.read(&request))
+        self.pool.run(move || {
+            let read = shared.reader.read(&request);
+            shared.options.metrics.read_from_disk_bytes.increment(read.as_deref().map_or(0, bytes_of));
+            read
+        })
     }
 
     fn find_timestamp(
@@ -472,6 +485,10 @@ impl RecordStore for DiskStore {
     fn state(&self, local_id: LocalId, kind: StateKind) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
         self.shared.table.value(local_id).ok_or(StoreError::UnknownPartition(local_id))?;
         self.shared.index.state(local_id, kind)
+    }
+
+    fn queued_writes(&self) -> usize {
+        self.shared.queue.lock().items.iter().map(|item| item.writes.len()).sum()
     }
 
     fn size_bytes(&self, local_id: LocalId) -> u64 {

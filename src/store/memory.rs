@@ -408,6 +408,11 @@ impl RecordStore for MemoryStore {
         })
     }
 
+    fn queued_writes(&self) -> usize {
+        let queue = self.shared.queue.lock();
+        queue.items.len() + queue.in_flight
+    }
+
     fn size_bytes(&self, local_id: LocalId) -> u64 {
         self.shared.partitions.read().get(&local_id).map_or(0, Partition::size_bytes)
     }

@@ -23,6 +23,7 @@ mod read;
 mod record_file;
 mod recovery;
 mod table;
+pub mod telemetry;
 mod values;
 mod writer;
 
@@ -261,6 +262,9 @@ pub trait RecordStore: Send + Sync + 'static {
 
     /// As [`PartitionRow::size_bytes`], now. Zero for an unknown partition.
     fn size_bytes(&self, local_id: LocalId) -> u64;
+
+    /// Writes that wait for the writer.
+    fn queued_writes(&self) -> usize;
 
     fn health(&self) -> Health;
 

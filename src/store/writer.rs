@@ -170,6 +170,7 @@ impl Writer {
             self.sync_current()?;
         }
         let group = std::mem::take(&mut self.group);
+        self.shared.options.metrics.group_writes.record(group.done.len() as f64);
         group.done.into_iter().for_each(|done| done(Ok(())));
         Ok(())
     }
@@ -191,10 +192,15 @@ impl Writer {
         let laid_out = lay_out(entries, place);
         let file_id = current.seed.file_id;
         // A durable write covers only its own bytes, so it is enough only when all before it is durable already.
+        let (durable, begun) = (self.group.sync && clean, Instant::now());
         current
             .file
-            .write_at(&laid_out.bytes, current.position, self.group.sync && clean)
+            .write_at(&laid_out.bytes, current.position, durable)
             .map_err(|error| failed("writing", file_id, &error))?;
+        if durable {
+            self.shared.options.metrics.sync_ms.record(begun.elapsed().as_secs_f64() * 1000.0);
+        }
+        self.shared.options.metrics.group_bytes.record(laid_out.bytes.len() as f64);
         current.position += laid_out.bytes.len() as u64;
         self.sequence += 1;
         self.group_crc = laid_out.header_crc;
@@ -238,7 +244,9 @@ impl Writer {
             return Ok(());
         }
         if let Some(current) = &self.current {
+            let begun = Instant::now();
             current.file.sync().map_err(|error| failed("syncing", current.seed.file_id, &error))?;
+            self.shared.options.metrics.sync_ms.record(begun.elapsed().as_secs_f64() * 1000.0);
         }
         self.synced_below = self.sequence;
         Ok(())

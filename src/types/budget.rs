@@ -69,6 +69,11 @@ impl Budget {
         self.bytes.available_permits()
     }
 
+    /// Takers that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// What is taken for `bytes`: more than the whole budget takes all of it, so that it passes alone instead of never.
     fn price(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.min(self.total_bytes)).unwrap_or(u32::MAX)

@@ -17,7 +17,7 @@ use super::topics::{Deleted, DeletionTarget, TopicCreation, TopicDefaults};
 use super::*;
 use crate::cluster::apply::apply;
 use crate::cluster::delta::Delta;
-use crate::cluster::record::{BrokerState, PartitionState, RarePartitionState, Replicas};
+use crate::cluster::record::{BrokerState, NO_LEADER, PartitionState, RarePartitionState, Replicas};
 use crate::cluster::tests::{AnyConfig, broker, topic};
 
 /// An image that decisions are taken on and applied to.
@@ -451,6 +451,24 @@ fn images_survive_snapshots_and_deltas_tell_the_difference() {
         assert!(found.configs.is_subset(&world.delta.configs), "seed {seed}");
         assert!(found.brokers.is_subset(&world.delta.brokers), "seed {seed}");
     }
+}
+
+#[test]
+fn elections_outside_of_the_in_sync_replicas_are_counted() {
+    let mut world = World::with_brokers(&[1, 2, 3]);
+    let state = PartitionState::new(Replicas::from_slice(&[1, 2, 3]), Replicas::from_slice(&[1, 2])).unwrap();
+    let topic_id = SeededRandomness::new(1).topic_id();
+    let created = Record::TopicCreated { id: topic_id, name: "t".into(), partitions: vec![state.clone(); 3] };
+    apply(&mut world.image, &[created], &mut world.delta).unwrap();
+    let before = world.image.clone();
+    let mut delta = Delta::default();
+    let led_by = |partition, leader| {
+        let state = PartitionState { leader, leader_epoch: 1, ..state.clone() };
+        Record::PartitionChanged { topic_id, partition, state }
+    };
+    apply(&mut world.image, &[led_by(0, 3), led_by(1, 2), led_by(2, NO_LEADER)], &mut delta).unwrap();
+    assert_eq!(delta.unclean_elections(&before, &world.image), 1);
+    assert_eq!(delta.unclean_elections(&world.image, &world.image), 0);
 }
 
 fn random_records(image: &MetadataImage, random: &mut SeededRandomness) -> Vec<Record> {

@@ -5,11 +5,13 @@ use crate::config::key::{ConfigKey, keys};
 
 pub(super) const OTTLA: &[ConfigKey] = keys! {
     "metrics.address", String, Is(":9404"), Valid::HttpAddress, Medium, ReadOnly, Works:
-        "Where /metrics, /healthz and /ready are served over HTTP, as host:port or :port. Empty for nowhere.";
+        "Where /metrics, /healthz, /ready and /lag are served over HTTP, as host:port or :port. Empty for nowhere.";
     "ottla.bootstrap.file", String, Null, Any, Medium, ReadOnly, Works:
         "A YAML file that declares topics with their partitions and configurations. They are made at start, before clients are served; OTTLA_BOOTSTRAP_FILE sets it.";
     "ottla.log.format", String, Is("plain"), OneOf(&["plain", "json"]), Low, ReadOnly, Works:
         "How log lines are written: as text, or each as a JSON object.";
+    "ottla.metrics.partition.series", Boolean, Is("true"), Any, Low, PerBroker, Works:
+        "Whether /metrics has series for each partition, and for each partition of each group. Without, those of brokers, topics and groups are left.";
     "ottla.record.validation", String, Is("headers"), OneOf(&["headers", "full"]), Medium, ReadOnly, Works:
         "How closely produced batches are looked at: headers checks each batch's header and checksum and walks uncompressed records, full opens compressed batches too.";
     "ottla.store.direct.io", Boolean, Is("true"), Any, Low, ReadOnly, Works:

@@ -16,7 +16,7 @@ use super::classic::{
     SyncRequest, Token,
 };
 use super::config::GroupConfig;
-use super::offsets::{OffsetKey, OffsetUndo, Offsets, RetentionFrom};
+use super::offsets::{OffsetKey, OffsetUndo, Offsets, RetentionFrom, Topics};
 use super::records::{
     KEY_HIGHEST_KNOWN, Key, group_record, group_tombstone, offset_record, offset_tombstone, parse_group, parse_key,
     parse_offset,
@@ -369,6 +369,11 @@ impl GroupShard {
             state: group.state(),
         };
         self.groups.values().filter(wanted).map(listed).collect()
+    }
+
+    /// Every group with its committed offsets.
+    pub(super) fn each_group(&self) -> impl Iterator<Item = (&ClassicGroup, Option<&Topics>)> {
+        self.groups.values().map(|group| (group, self.offsets.group(&group.group_id)))
     }
 
     /// Topics are gone, and their offsets with them.
