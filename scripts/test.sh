@@ -100,13 +100,21 @@ part_suite() {
         # shellcheck disable=SC2086
         need ${tool//,/ } >"$LOGS/tool" 2>&1 || { missing "$part" "$(tail -n 1 "$LOGS/tool")"; return; }
     done
+    case "$part" in
+        python | prometheus)
+            python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv >/dev/null || { missing "$part" "python3-venv is missing"; return; }
+            ;;
+    esac
+    if [ "$part" = prometheus ]; then
+        "$folder/tools.sh" >/dev/null 2>"$LOGS/tool" || { missing prometheus "prometheus and promtool are not installed, and Debian's package cannot be had"; return; }
+    fi
     local with_broker=(python3 compat-tests/oracle/brokers.py ottla)
     case "$part" in
         python)
-            python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv >/dev/null || { missing python "python3-venv is missing"; return; }
             set -- "$("$folder/venv.sh")" "$folder/run.py" --with ottla
             ;;
         oracle) set -- "$folder/compare" --start ;;
+        prometheus) set -- "$folder/run.sh" ;;
         *) set -- "${with_broker[@]}" -- "$folder/run.sh" ;;
     esac
     timeout --kill-after=30 "$SUITE_TIMEOUT" "$@" 2>&1 | tee "$LOGS/$part"

@@ -218,7 +218,9 @@ class Ottla(Broker):
         return os.environ.get("OTTLA_BIN", os.path.join(target, "release", "ottla"))
 
     def command(self, properties):
-        return [self.binary(), "serve", str(properties), "--override", "metrics.address="]
+        # The preset's port may be another broker's.
+        nowhere = [] if "metrics.address" in self.settings else ["--override", "metrics.address="]
+        return [self.binary(), "serve", str(properties), *nowhere]
 
 
 KINDS = {"kafka": Kafka, "ottla": Ottla}
