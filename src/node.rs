@@ -12,6 +12,7 @@ mod logging;
 mod meta_properties;
 mod pages;
 mod started;
+mod upkeep;
 
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashMap};
@@ -41,7 +42,6 @@ use crate::config::{BrokerConfig, ConfigError, TopicConfig};
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::replica_log::ReplicaLog;
-use crate::metrics::registry::UPKEEP;
 use crate::metrics::{Registry, table};
 use crate::net::http;
 use crate::net::listener::{NetError, RunningServer, Server};
@@ -69,9 +69,6 @@ const DRAIN_BOUND: Duration = Duration::from_millis(300);
 
 /// Pause after the metadata could not be followed (no disk space for new partitions, say).
 const FOLLOW_RETRY: Duration = Duration::from_millis(500);
-
-/// How often partitions that were set aside are looked at, at most.
-const STRAY_CHECK: Duration = Duration::from_secs(60);
 
 /// Threads for requests: one per core, at most this many.
 const MAX_WORKER_THREADS: usize = 16;
@@ -258,7 +255,7 @@ impl Node {
         let (serving, workers) = (Arc::new(AtomicBool::new(true)), Arc::new(Workers::new()));
         gauges::register(&broker, &serving, &workers);
         let http = http(&broker, &serving).await?;
-        tasks.spawn(upkeep(Arc::clone(&broker), workers));
+        upkeep::tasks(&broker, workers).into_iter().for_each(|task| tasks.spawn(task));
         Ok(Self { broker, server, tasks, http, serving })
     }
 
@@ -299,40 +296,6 @@ async fn http(
     let (end, ended) = watch::channel(false);
     let pages = Arc::new(NodePages { broker: Arc::clone(broker), serving: Arc::clone(serving) });
     Ok(Some((end, tokio::spawn(http::serve(listener, pages, ended)))))
-}
-
-/// Work that comes round by itself: metric samples are gathered, idle producers forgotten.
-async fn upkeep(broker: Arc<Broker>, workers: Arc<Workers>) {
-    let config = broker.config();
-    let every = u64::try_from(config.producer_id_expiration_check_interval_ms).unwrap_or(u64::MAX).max(1);
-    let mut producers = tokio::time::interval(Duration::from_millis(every));
-    let mut samples = tokio::time::interval(UPKEEP);
-    let stray_delay_ms = config.stray_delete_delay_ms;
-    let mut strays = tokio::time::interval(stray_check(stray_delay_ms));
-    loop {
-        tokio::select! {
-            _ = samples.tick() => gauges::sample(&broker, &workers),
-            _ = strays.tick(), if stray_delay_ms >= 0 => {
-                let (image, now_ms) = (broker.cluster.image(), broker.clock.wall_ms());
-                if let Err(error) = broker.replicas.remove_strays(&image, now_ms, stray_delay_ms).await {
-                    warn!(%error, "cannot remove partitions that were set aside");
-                }
-            }
-            _ = producers.tick() => {
-                let (now_ms, expiration_ms) = (broker.clock.wall_ms(), i64::from(broker.config().producer_id_expiration_ms));
-                for partition in broker.replicas.partitions() {
-                    if let Err(error) = partition.log().expire_producers(now_ms, expiration_ms) {
-                        warn!(topic = %partition.topic(), partition = partition.id().partition, %error, "cannot forget idle producers");
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// How often to look for partitions whose time set aside is over.
-fn stray_check(delay_ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(delay_ms / 4).unwrap_or(0)).clamp(Duration::from_millis(100), STRAY_CHECK)
 }
 
 /// A node is its whole cluster for now; one that is told to be part of a larger one must not start as a cluster of its own.

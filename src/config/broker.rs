@@ -131,6 +131,7 @@ broker_fields! {
     max_connection_creation_rate: i32 = "max.connection.creation.rate";
     /// Negative: never.
     connections_max_idle_ms: i64 = "connections.max.idle.ms";
+    log_initial_task_delay_ms: i64 = "log.initial.task.delay.ms";
     log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms";
     log_flush_scheduler_interval_ms: i64 = "log.flush.scheduler.interval.ms";
     producer_id_expiration_ms: i32 = "producer.id.expiration.ms";

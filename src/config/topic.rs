@@ -28,7 +28,7 @@ static TABLE: &[ConfigKey] = keys! {
         "How long a deleted file stays on disk.";
     "flush.messages", Long, Is("9223372036854775807"), AtLeast(1.0), Medium, ClusterWide, Works:
         "Number of messages after which a partition is synced to disk.";
-    "flush.ms", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Missing:
+    "flush.ms", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Works:
         "The longest that a message stays unsynced.";
     "follower.replication.throttled.replicas", List, Is(""), Valid::ThrottledReplicas, Medium, ClusterWide, Missing:
         "Followers whose fetching is throttled, as partition:broker pairs, or * for all.";
@@ -66,18 +66,18 @@ static TABLE: &[ConfigKey] = keys! {
         "Whether turning tiered storage off deletes what it holds.";
     "remote.storage.enable", Boolean, Is("false"), Any, Medium, ClusterWide, Missing:
         "Whether the topic uses tiered storage.";
-    "retention.bytes", Long, Is("-1"), Any, Medium, ClusterWide, Missing:
-        "Bytes of a partition above which its oldest segments are deleted; -1 for no limit.";
-    "retention.ms", Long, Is("604800000"), AtLeast(-1.0), Medium, ClusterWide, Missing:
+    "retention.bytes", Long, Is("-1"), Any, Medium, ClusterWide, Works:
+        "Bytes of a partition above which its oldest records are deleted; -1 for no limit. Ottla deletes runs of up to about 1 MiB where Kafka deletes segments.";
+    "retention.ms", Long, Is("604800000"), AtLeast(-1.0), Medium, ClusterWide, Works:
         "How long records are kept before they may be deleted; -1 for ever.";
-    "segment.bytes", Int, Is("1073741824"), AtLeast(1_048_576.0), Medium, ClusterWide, Missing:
-        "Size at which a partition starts a new segment.";
+    "segment.bytes", Int, Is("1073741824"), AtLeast(1_048_576.0), Medium, ClusterWide, Moot:
+        "Size at which a partition starts a new segment. Ottla has none.";
     "segment.index.bytes", Int, Is("10485760"), AtLeast(4.0), Medium, ClusterWide, Moot:
         "Size of a segment's index file. Ottla's index is RocksDB.";
-    "segment.jitter.ms", Long, Is("0"), AtLeast(0.0), Medium, ClusterWide, Missing:
+    "segment.jitter.ms", Long, Is("0"), AtLeast(0.0), Medium, ClusterWide, Moot:
         "The most that is taken at random from segment.ms, so that segments do not all roll at once.";
-    "segment.ms", Long, Is("604800000"), AtLeast(1.0), Medium, ClusterWide, Missing:
-        "Age at which a partition starts a new segment.";
+    "segment.ms", Long, Is("604800000"), AtLeast(1.0), Medium, ClusterWide, Moot:
+        "Age at which a partition starts a new segment. Ottla has none.";
     "unclean.leader.election.enable", Boolean, Is("false"), Any, Medium, ClusterWide, Missing:
         "Whether a replica that is not in sync may become leader when no other is left. Records can be lost then.";
 };

@@ -21,7 +21,9 @@ use super::epochs::{self, EpochEntry, Epochs};
 use super::producers::{self, AppendOrigin, BatchMetadata, Checked, ProducerEntry, ProducerError, Producers};
 use crate::protocol::batch_error::BatchError;
 use crate::protocol::record_batch::BatchMut;
-use crate::store::{Append, Durability, LocalId, PartitionRow, RecordStore, StateKind, StateRow, StoreError, Write};
+use crate::store::{
+    Append, Durability, LocalId, PartitionRow, RecordStore, Retention, StateKind, StateRow, StoreError, Write,
+};
 use crate::types::budget::Reservation;
 use crate::types::{LeaderEpoch, TopicIdPartition};
 
@@ -87,10 +89,19 @@ pub struct AppendRequest<'a> {
 struct LogState {
     next_offset: i64,
     unsynced_records: i64,
+    /// When [`PartitionLog::flush_after`] first saw that there are some.
+    unsynced_since_ms: Option<i64>,
     /// Where the current leader's epoch begins, to be joined with the rows when they are loaded.
     leader_epoch_start: Option<EpochEntry>,
     /// Rows of the store, loaded at the first use: most partitions of a large broker are idle.
     loaded: Option<Loaded>,
+}
+
+impl LogState {
+    fn synced(&mut self) {
+        self.unsynced_records = 0;
+        self.unsynced_since_ms = None;
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +142,7 @@ impl PartitionLog {
             state: Mutex::new(LogState {
                 next_offset: row.log_end_offset,
                 unsynced_records: 0,
+                unsynced_since_ms: None,
                 leader_epoch_start: None,
                 loaded: None,
             }),
@@ -203,7 +215,10 @@ impl PartitionLog {
             memory,
         )?;
         state.next_offset = next_offset;
-        state.unsynced_records = if durability == Durability::Synced { 0 } else { unsynced };
+        match durability {
+            Durability::Synced => state.synced(),
+            Durability::Written => state.unsynced_records = unsynced,
+        }
         if let Some(loaded) = state.loaded.as_mut() {
             for (producer_id, entry) in changed {
                 loaded.producers.put(producer_id, entry);
@@ -238,6 +253,24 @@ impl PartitionLog {
 
     /// Moves the log start offset up to `offset` (DeleteRecords, KIP-107) and answers when that is durable. An offset at or below the start changes nothing.
     pub async fn advance_start_offset(self: &Arc<Self>, offset: i64) -> Result<i64, LogError> {
+        self.move_start_offset(offset, Durability::Synced).await
+    }
+
+    /// Moves the log start offset up over what `retention` gives up. Answers the new start if it moved. A crash of the machine may take the move back: then the
+    /// next check does it again.
+    pub async fn retain(self: &Arc<Self>, retention: Retention) -> Result<Option<i64>, LogError> {
+        let start = self.start_offset();
+        if start >= self.end_offset() {
+            return Ok(None);
+        }
+        let retained_from = self.store.retained_from(self.local_id, retention).await?;
+        if retained_from <= start {
+            return Ok(None);
+        }
+        self.move_start_offset(retained_from, Durability::Written).await.map(Some)
+    }
+
+    async fn move_start_offset(self: &Arc<Self>, offset: i64, durability: Durability) -> Result<i64, LogError> {
         let (tell, told) = tokio::sync::oneshot::channel();
         {
             let mut state = self.state.lock();
@@ -255,7 +288,7 @@ impl PartitionLog {
             let log = Arc::clone(self);
             self.store.submit(
                 write,
-                Durability::Synced,
+                durability,
                 Box::new(move |result| {
                     if result.is_ok() {
                         log.start_offset.fetch_max(offset, Ordering::AcqRel);
@@ -281,8 +314,21 @@ impl PartitionLog {
                 let _ = tell.send(result);
             }),
         )?;
-        self.state.lock().unsynced_records = 0;
+        self.state.lock().synced();
         Ok(told.await.unwrap_or(Err(StoreError::Closed))?)
+    }
+
+    /// `flush.ms`: makes everything durable once records have been seen unsynced for so long. Answers whether it did.
+    pub async fn flush_after(&self, flush_ms: i64, now_ms: i64) -> Result<bool, LogError> {
+        {
+            let mut state = self.state.lock();
+            if state.unsynced_records == 0
+                || now_ms.saturating_sub(*state.unsynced_since_ms.get_or_insert(now_ms)) < flush_ms
+            {
+                return Ok(false);
+            }
+        }
+        self.flush().await.map(|()| true)
     }
 
     /// The largest epoch not above `requested`, with the offset at which the next one began.

@@ -22,7 +22,7 @@ use crate::log::partition_log::AppendRequest;
 use crate::log::producers::AppendOrigin;
 use crate::log::{Appended, LogError, LogListener, PartitionLog};
 use crate::metrics::TopicMetrics;
-use crate::store::{Durability, PartitionRow, RecordStore, StoreError};
+use crate::store::{Durability, PartitionRow, RecordStore, Retention, StoreError};
 use crate::types::budget::Reservation;
 use crate::types::{BrokerId, LeaderEpoch, TopicIdPartition};
 
@@ -273,6 +273,23 @@ impl Partition {
             Acks::All => self.signals.committed.wait_for(appended.last_offset + 1),
         };
         Ok((appended, wait))
+    }
+
+    /// Gives up what the topic's retention does not keep (`cleanup.policy=delete`). Answers the new log start offset if it moved.
+    pub async fn retain(&self, now_ms: i64) -> Result<Option<i64>, ReplicaError> {
+        let config = self.config();
+        if !config.cleanup_delete || self.gone.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let retention = Retention {
+            older_than_ms: (config.retention_ms >= 0).then(|| now_ms.saturating_sub(config.retention_ms)),
+            keep_bytes: u64::try_from(config.retention_bytes).ok(),
+            end_offset: self.high_watermark(),
+        };
+        if retention.older_than_ms.is_none() && retention.keep_bytes.is_none() {
+            return Ok(None);
+        }
+        Ok(self.log.retain(retention).await?)
     }
 
     /// The fetch hears of new bytes below the high watermark.

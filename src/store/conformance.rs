@@ -23,7 +23,7 @@ macro_rules! conformance_suite {
             completions_come_in_order, truncation_drops_and_reuses_offsets, truncation_inside_a_run_lowers_its_end,
             truncation_below_the_start_empties, the_start_moves_up_only, the_start_passes_the_end, a_deleted_partition_is_gone,
             partitions_keep_apart, state_rows_change_with_their_write, state_rows_come_in_key_order, many_writes_go_in_together,
-            a_refused_write_of_many_leaves_nothing, timestamps_are_found, local_ids_never_come_again, wrong_writes_are_refused, close_refuses_later_writes,
+            a_refused_write_of_many_leaves_nothing, timestamps_are_found, retention_says_where_to_start, local_ids_never_come_again, wrong_writes_are_refused, close_refuses_later_writes,
             a_large_append_is_one_run, random_histories_match_a_model);
     };
     ($make:expr; $($case:ident),+) => {
@@ -485,6 +485,40 @@ pub(super) fn timestamps_are_found(subject: &mut dyn Subject) {
     assert_eq!(latest.base_offset, 40);
     write(&*subject.store(), Write::SetLogStart { local_id: id, log_start_offset: 50, state: vec![] }).expect("start");
     assert_eq!(block_on(subject.store().max_timestamp(id)), Ok(None));
+}
+
+pub(super) fn retention_says_where_to_start(subject: &mut dyn Subject) {
+    let id = create(&*subject.store(), 0);
+    // The third is older than the second, the fourth has no time.
+    for (i, timestamp) in [10, 30, 20, -1, 40, 50].into_iter().enumerate() {
+        let append = Append { max_timestamp_ms: timestamp, ..append_of(id, i as i64 * 10, 10, 100) };
+        write(&*subject.store(), Write::Append(append)).expect("append");
+    }
+    let by = |older_than_ms, keep_bytes, end_offset| Retention { older_than_ms, keep_bytes, end_offset };
+    for _ in 0..2 {
+        let store = subject.store();
+        let start = |retention| block_on(store.retained_from(id, retention)).expect("a start");
+        assert_eq!(start(by(None, None, 60)), 0);
+        assert_eq!(start(by(Some(10), None, 60)), 0);
+        assert_eq!(start(by(Some(11), None, 60)), 10);
+        assert_eq!(start(by(Some(30), None, 60)), 10);
+        assert_eq!(start(by(Some(31), None, 60)), 30);
+        assert_eq!(start(by(Some(41), None, 60)), 50);
+        assert_eq!(start(by(Some(1000), None, 60)), 60);
+        assert_eq!(start(by(Some(1000), None, 59)), 50);
+        assert_eq!(start(by(None, Some(600), 60)), 0);
+        assert_eq!(start(by(None, Some(500), 60)), 10);
+        assert_eq!(start(by(None, Some(150), 60)), 40);
+        assert_eq!(start(by(None, Some(0), 60)), 60);
+        assert_eq!(start(by(Some(11), Some(300), 60)), 30);
+        drop(store);
+        subject.restart();
+    }
+    // From within a run, which counts whole.
+    write(&*subject.store(), Write::SetLogStart { local_id: id, log_start_offset: 45, state: vec![] }).expect("start");
+    let start = |retention| block_on(subject.store().retained_from(id, retention)).expect("a start");
+    assert_eq!(start(by(Some(40), Some(200), 60)), 45);
+    assert_eq!(start(by(None, Some(100), 60)), 50);
 }
 
 pub(super) fn local_ids_never_come_again(subject: &mut dyn Subject) {

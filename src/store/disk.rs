@@ -33,8 +33,8 @@ use super::table::Table;
 use super::telemetry::StoreMetrics;
 use super::writer::Writer;
 use super::{
-    BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Run, RunInfo, Space,
-    StateKind, StoreError, Write,
+    BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Retention, Run, RunInfo,
+    Space, StateKind, StoreError, Write,
 };
 
 /// Of the folder's layout as a whole. A folder of a newer one is refused.
@@ -480,6 +480,11 @@ impl RecordStore for DiskStore {
     fn max_timestamp(&self, local_id: LocalId) -> BoxFuture<Result<Option<RunInfo>, StoreError>> {
         let shared = self.shared.clone();
         self.pool.run(move || shared.reader.max_timestamp(local_id))
+    }
+
+    fn retained_from(&self, local_id: LocalId, retention: Retention) -> BoxFuture<Result<i64, StoreError>> {
+        let shared = self.shared.clone();
+        self.pool.run(move || shared.reader.retained_from(local_id, &retention))
     }
 
     fn state(&self, local_id: LocalId, kind: StateKind) -> Result<Vec<(Bytes, Bytes)>, StoreError> {

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use super::ends::Ends;
 use super::{
-    Append, BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Run, RunInfo, Space,
-    StateKind, StateRow, StoreError, Write,
+    Append, BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Retention, Run,
+    RunInfo, Space, StateKind, StateRow, StoreError, Write,
 };
 use crate::types::TopicIdPartition;
 
@@ -398,6 +398,18 @@ impl RecordStore for MemoryStore {
             infos.reduce(|best, info| if info.max_timestamp_ms > best.max_timestamp_ms { info } else { best })
         });
         Box::pin(async move { found })
+    }
+
+    fn retained_from(&self, local_id: LocalId, retention: Retention) -> BoxFuture<Result<i64, StoreError>> {
+        let start = self.shared.with_partition(local_id, |partition| {
+            let mut left_bytes = partition.size_bytes();
+            let runs = partition.runs.values().map(|run| {
+                left_bytes -= run.info.length_bytes;
+                Ok::<_, StoreError>((run.info, left_bytes))
+            });
+            retention.start(partition.log_start_offset, runs)
+        });
+        Box::pin(async move { start.and_then(|start| start) })
     }
 
     fn state(&self, local_id: LocalId, kind: StateKind) -> Result<Vec<(Bytes, Bytes)>, StoreError> {

@@ -174,6 +174,38 @@ pub struct ReadRequest {
     pub most_bytes: usize,
 }
 
+/// What a partition may lose at its beginning, run by run.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Runs all of whose records are older than this (in milliseconds since 1970).
+    pub older_than_ms: Option<i64>,
+    /// Runs without which at least so many bytes are left.
+    pub keep_bytes: Option<u64>,
+    /// No run that reaches to this offset or above.
+    pub end_offset: i64,
+}
+
+impl Retention {
+    /// Goes over runs from the first live one on, each with the bytes that are left without it, and tells the offset from which on the log is kept. A run
+    /// whose records have no timestamp goes with the ones after it.
+    fn start<E>(&self, log_start_offset: i64, runs: impl Iterator<Item = Result<(RunInfo, u64), E>>) -> Result<i64, E> {
+        let mut start = log_start_offset;
+        for run in runs {
+            let (info, left_bytes) = run?;
+            let has_time = info.max_timestamp_ms >= 0;
+            let is_old = self.older_than_ms.is_some_and(|limit_ms| has_time && info.max_timestamp_ms < limit_ms);
+            let is_too_much = self.keep_bytes.is_some_and(|keep_bytes| left_bytes >= keep_bytes);
+            if info.last_offset >= self.end_offset || !(is_old || is_too_much || !has_time) {
+                break;
+            }
+            if is_old || is_too_much {
+                start = info.last_offset + 1;
+            }
+        }
+        Ok(start)
+    }
+}
+
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// How the store fares.
@@ -256,6 +288,9 @@ pub trait RecordStore: Send + Sync + 'static {
 
     /// The live run with the largest timestamp (the earliest, among equals). A run that was truncated inside keeps the timestamp of its whole.
     fn max_timestamp(&self, local_id: LocalId) -> BoxFuture<Result<Option<RunInfo>, StoreError>>;
+
+    /// Where the log would start if everything went that `retention` gives up. Changes nothing.
+    fn retained_from(&self, local_id: LocalId, retention: Retention) -> BoxFuture<Result<i64, StoreError>>;
 
     /// Rows of one kind, in key order, as the last applied write left them. Blocking for as long as an index read takes.
     fn state(&self, local_id: LocalId, kind: StateKind) -> Result<Vec<(Bytes, Bytes)>, StoreError>;

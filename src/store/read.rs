@@ -15,7 +15,7 @@ use super::io::{Disk, DiskFile};
 use super::record_file::{Seed, file_name};
 use super::table::Table;
 use super::values::{PartitionValue, RunValue};
-use super::{BoxFuture, LocalId, ReadRequest, Run, RunInfo, StoreError};
+use super::{BoxFuture, LocalId, ReadRequest, Retention, Run, RunInfo, StoreError};
 
 /// Runs of one partition this near to each other are fetched in one read.
 const JOINED_GAP_BYTES: u64 = 64 * 1024;
@@ -169,6 +169,19 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    pub(super) fn retained_from(&self, local_id: LocalId, retention: &Retention) -> Result<i64, StoreError> {
+        let value = self.value(local_id)?;
+        let runs = self.rows_from(local_id, value.log_start_offset)?;
+        retention.start(
+            value.log_start_offset,
+            runs.map(|row| {
+                let (base_offset, run) = row?;
+                let before_next = run.bytes_before.saturating_add(u64::from(run.length_bytes));
+                Ok((run.info(base_offset), value.bytes_end.saturating_sub(before_next)))
+            }),
+        )
     }
 
     pub(super) fn max_timestamp(&self, local_id: LocalId) -> Result<Option<RunInfo>, StoreError> {

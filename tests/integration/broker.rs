@@ -71,6 +71,8 @@ fn serve(folder: &Path, overrides: &[(&str, &str)]) -> Command {
         ("listeners", "PLAINTEXT://127.0.0.1:0"),
         ("metrics.address", ""),
         ("offsets.topic.num.partitions", "2"),
+        // Tests give records whatever time they like.
+        ("log.retention.ms", "-1"),
         ("group.initial.rebalance.delay.ms", "0"),
     ];
     for (name, value) in presets.iter().chain(overrides) {

@@ -176,6 +176,18 @@ impl Client {
         self.call(LIST_OFFSETS, &request).topics[0].partitions[0].clone()
     }
 
+    /// Sets one configuration of a topic; gives the error code.
+    pub fn alter_topic(&mut self, topic: &str, name: &str, value: &str) -> i16 {
+        use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+        let config = AlterableConfig::default().with_name(text(name)).with_value(Some(text(value)));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name(text(topic))
+            .with_configs(vec![config]);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        self.call(1, &request).responses[0].error_code
+    }
+
     pub fn init_producer_id(&mut self) -> (i64, i16) {
         let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(1000);
         let response = eventually("a producer id", || {

@@ -11,6 +11,7 @@ mod clients;
 mod faults;
 mod memory;
 mod mutation;
+mod retention;
 mod semantics;
 
 use std::time::{Duration, Instant};

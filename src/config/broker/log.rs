@@ -46,11 +46,11 @@ pub(super) const LOG: &[ConfigKey] = keys! {
         "The directories for data, separated by commas.";
     "log.flush.interval.messages", Long, Is("9223372036854775807"), AtLeast(1.0), High, ClusterWide, Works:
         "Number of messages after which a partition is synced to disk.";
-    "log.flush.interval.ms", Long, Null, Any, High, ClusterWide, Missing:
+    "log.flush.interval.ms", Long, Null, Any, High, ClusterWide, Works:
         "The longest that a message stays unsynced. Without it, log.flush.scheduler.interval.ms.";
     "log.flush.offset.checkpoint.interval.ms", Int, Is("60000"), AtLeast(0.0), High, ReadOnly, Moot:
         "How often Kafka writes down up to where logs are synced. Ottla's index knows.";
-    "log.flush.scheduler.interval.ms", Long, Is("9223372036854775807"), Any, High, ReadOnly, Missing:
+    "log.flush.scheduler.interval.ms", Long, Is("9223372036854775807"), Any, High, ReadOnly, Works:
         "How often partitions are looked at for a sync.";
     "log.flush.start.offset.checkpoint.interval.ms", Int, Is("60000"), AtLeast(0.0), High, ReadOnly, Moot:
         "How often Kafka writes down where logs start. Ottla's index knows.";
@@ -58,7 +58,7 @@ pub(super) const LOG: &[ConfigKey] = keys! {
         "Bytes between two entries of Kafka's index. Ottla has an entry per run.";
     "log.index.size.max.bytes", Int, Is("10485760"), AtLeast(4.0), Medium, ClusterWide, Moot:
         "Size of a segment's index file. Ottla's index is RocksDB.";
-    "log.initial.task.delay.ms", Long, Is("30000"), AtLeast(0.0), Low, ReadOnly, Moot internal:
+    "log.initial.task.delay.ms", Long, Is("30000"), AtLeast(0.0), Low, ReadOnly, Works internal:
         "Pause after the start before background work on logs begins.";
     "log.local.retention.bytes", Long, Is("-2"), AtLeast(-2.0), Medium, ClusterWide, Missing:
         "Bytes of a tiered partition that stay on the broker's own disks; -2 for log.retention.bytes.";
@@ -72,26 +72,26 @@ pub(super) const LOG: &[ConfigKey] = keys! {
         "Whether a record has the time that its producer gave (CreateTime) or that of its arrival (LogAppendTime).";
     "log.preallocate", Boolean, Is("false"), Any, Medium, ClusterWide, Moot:
         "Whether Kafka reserves a segment's space beforehand. Ottla's record files always are.";
-    "log.retention.bytes", Long, Is("-1"), Any, High, ClusterWide, Missing:
-        "Bytes of a partition above which its oldest segments are deleted; -1 for no limit.";
-    "log.retention.check.interval.ms", Long, Is("300000"), AtLeast(1.0), Medium, ReadOnly, Missing:
-        "How often segments are checked against the retention.";
-    "log.retention.hours", Int, Is("168"), Any, High, ReadOnly, Missing:
+    "log.retention.bytes", Long, Is("-1"), Any, High, ClusterWide, Works:
+        "Bytes of a partition above which its oldest records are deleted; -1 for no limit. Ottla deletes runs of up to about 1 MiB where Kafka deletes segments.";
+    "log.retention.check.interval.ms", Long, Is("300000"), AtLeast(1.0), Medium, ReadOnly, Works:
+        "How often partitions are checked against their retention.";
+    "log.retention.hours", Int, Is("168"), Any, High, ReadOnly, Works:
         "How many hours records are kept.";
-    "log.retention.minutes", Int, Null, Any, High, ReadOnly, Missing:
+    "log.retention.minutes", Int, Null, Any, High, ReadOnly, Works:
         "How many minutes records are kept. Without it, log.retention.hours.";
-    "log.retention.ms", Long, Null, Any, High, ClusterWide, Missing:
+    "log.retention.ms", Long, Null, Any, High, ClusterWide, Works:
         "How long records are kept before they may be deleted; -1 for ever. Without it, log.retention.minutes.";
-    "log.roll.hours", Int, Is("168"), AtLeast(1.0), High, ReadOnly, Missing:
+    "log.roll.hours", Int, Is("168"), AtLeast(1.0), High, ReadOnly, Moot:
         "Age in hours at which a partition starts a new segment.";
-    "log.roll.jitter.hours", Int, Is("0"), AtLeast(0.0), High, ReadOnly, Missing:
+    "log.roll.jitter.hours", Int, Is("0"), AtLeast(0.0), High, ReadOnly, Moot:
         "The most hours that are taken at random from log.roll.hours, so that segments do not all roll at once.";
-    "log.roll.jitter.ms", Long, Null, Any, High, ClusterWide, Missing:
+    "log.roll.jitter.ms", Long, Null, Any, High, ClusterWide, Moot:
         "The most that is taken at random from log.roll.ms, so that segments do not all roll at once. Without it, log.roll.jitter.hours.";
-    "log.roll.ms", Long, Null, Any, High, ClusterWide, Missing:
+    "log.roll.ms", Long, Null, Any, High, ClusterWide, Moot:
         "Age at which a partition starts a new segment. Without it, log.roll.hours.";
-    "log.segment.bytes", Int, Is("1073741824"), AtLeast(1_048_576.0), High, ClusterWide, Missing:
-        "Size at which a partition starts a new segment.";
+    "log.segment.bytes", Int, Is("1073741824"), AtLeast(1_048_576.0), High, ClusterWide, Moot:
+        "Size at which a partition starts a new segment. Ottla has none.";
     "log.segment.delete.delay.ms", Long, Is("60000"), AtLeast(0.0), High, ClusterWide, Moot:
         "How long a deleted file stays on disk.";
     "message.max.bytes", Int, Is("1048588"), AtLeast(0.0), High, ClusterWide, Works:
