@@ -1,18 +1,23 @@
 //! What a handler knows of the request besides its body, and what the connection gets back.
 
 use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::ApiKey;
 use parking_lot::RwLock;
+use std::fmt::Display;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use thiserror::Error;
 
+use super::activity::Activity;
 use super::client_software::{Counted, SoftwareCounts};
 use super::error_tally::ErrorTally;
 use super::request_metrics::{CountedAs, ReplyClock};
 use crate::types::budget::Reservation;
+use crate::types::log_limit::LogLimit;
 
 /// The client's library, as told in ApiVersions v3 and later (KIP-511).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +36,15 @@ pub struct Connection {
     pub client_address: SocketAddr,
     /// The address that the client reached: what it is told where no advertised listener is set.
     pub local_address: SocketAddr,
+    /// What it does and waits for.
+    pub activity: Activity,
     software: RwLock<Option<(ClientSoftware, Counted)>>,
 }
 
 impl Connection {
     pub fn new(id: u64, listener: Arc<str>, client_address: SocketAddr, local_address: SocketAddr) -> Self {
-        Self { id, listener, client_address, local_address, software: RwLock::new(None) }
+        let activity = Activity::default();
+        Self { id, listener, client_address, local_address, activity, software: RwLock::new(None) }
     }
 
     pub fn software(&self) -> Option<ClientSoftware> {
@@ -65,6 +73,24 @@ pub struct RequestContext {
     /// What the request's bytes were paid with. Whoever keeps some of them beyond the reply holds this too.
     pub memory: Arc<Reservation>,
     pub first_stage: FirstStage,
+}
+
+/// Refusals are told once per client and reason, whichever connection they come over.
+static TOLD: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
+
+impl RequestContext {
+    /// Notes that this request, or the part of it that concerns `subject` (a topic's partition, a group), is refused, and tells it in the log where it is news.
+    /// `said` is the error in full. Not for what belongs to a protocol's course, as that a group rebalances.
+    pub fn refused(&self, error: ResponseError, subject: &str, said: &dyn Display) {
+        let connection = &self.connection;
+        connection.activity.refused(self.api_key, error, subject, said);
+        let (client, client_id) = (connection.client_address, &*self.client_id);
+        if let Some(more) = TOLD.pass(&(client.ip(), client_id, self.api_key, error.code())) {
+            let api =
+                ApiKey::try_from(self.api_key).map_or_else(|()| self.api_key.to_string(), |key| format!("{key:?}"));
+            tracing::warn!(%client, client_id, api, subject, error = ?error, reason = %said, more, "request refused");
+        }
+    }
 }
 
 /// Whether what must happen in the order of arrival is done for a request. A produce has appended then.
@@ -138,4 +164,10 @@ pub trait Dispatch: Send + Sync + 'static {
     /// Never blocks and never panics; bad bytes come out as a [`CloseReason`].
     /// `memory` is what the frame was paid with.
     fn begin(&self, connection: &Arc<Connection>, frame: bytes::BytesMut, memory: Arc<Reservation>) -> Begun;
+
+    /// A connection was accepted.
+    fn opened(&self, _: &Arc<Connection>) {}
+
+    /// A connection has ended. `by_fault`: the broker ended it for what the client did.
+    fn closed(&self, _: &Arc<Connection>, _why: &str, _by_fault: bool) {}
 }

@@ -21,7 +21,11 @@ use crate::cluster::{ApiError, ClusterError, Decision};
 /// The quorum's own log, which is no topic here but may not be made one.
 const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 
-pub async fn handle(broker: &Arc<Broker>, _: &RequestContext, request: CreateTopicsRequest) -> CreateTopicsResponse {
+pub async fn handle(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
     let deadline = deadline(request.timeout_ms);
     let (wanted, refused) = sort_out(request.topics);
     let names: Vec<TopicName> = wanted.iter().map(|topic| topic.name.clone()).collect();
@@ -30,6 +34,14 @@ pub async fn handle(broker: &Arc<Broker>, _: &RequestContext, request: CreateTop
         Err(error) => names.into_iter().map(|name| failed(name, &error)).collect(),
     };
     results.extend(refused);
+    for result in &results {
+        // Clients create what they need without looking whether it is there.
+        if let Some(error) = ResponseError::try_from_code(result.error_code)
+            && error != ResponseError::TopicAlreadyExists
+        {
+            context.refused(error, result.name.as_str(), &result.error_message.as_deref().unwrap_or_default());
+        }
+    }
     CreateTopicsResponse::default().with_topics(results)
 }
 

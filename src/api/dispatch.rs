@@ -43,6 +43,7 @@ impl Dispatch for Dispatcher {
             first_stage: FirstStage::default(),
         };
         let (api_key, api_version) = (context.api_key, context.api_version);
+        connection.activity.requested(api_key, api_version, &context.client_id);
         let Some(row) = table::find(api_key) else {
             return refuse(CloseReason::UnsupportedVersion { api_key, api_version });
         };
@@ -63,6 +64,14 @@ impl Dispatch for Dispatcher {
             handler: (row.handler)(Arc::clone(&self.broker), context, frame),
         };
         Begun { outcome: Box::pin(timed), overlaps_after }
+    }
+
+    fn opened(&self, connection: &Arc<Connection>) {
+        self.broker.connections.opened(connection);
+    }
+
+    fn closed(&self, connection: &Arc<Connection>, why: &str, by_fault: bool) {
+        self.broker.connections.closed(connection, why, by_fault);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+use super::activity::{FetchWait, Wait, Waiting as Waits};
 use super::context::{CloseReason, Outcome, Reply, RequestContext};
 use super::error_code::{ErrorCode, NONE};
 use super::fetch_session::{Answered, FetchContext, FetchPartition, PartitionName, SessionError, SessionRequest};
@@ -85,7 +86,7 @@ pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut
     };
     let (wanted, forgotten) = names(&request);
     let fetch = match broker.fetch_sessions.begin(session, wanted, &forgotten) {
-        Ok(fetch) => fetch,
+        Ok(fetch) => Arc::new(fetch),
         Err(error) => {
             let refused = FetchReply { error_code: session_error(error).code(), ..FetchReply::default() };
             return reply(&context, refused, from_follower);
@@ -100,8 +101,9 @@ pub async fn handle(broker: Arc<Broker>, context: RequestContext, body: BytesMut
         limit_is_negative: request.max_bytes < 0,
         from_follower,
     };
-    let (mut reads, readable) = resolve(&broker, &fetch, session.uses_topic_ids);
-    let job = Job { fetch: &fetch, readable: &readable, params: &params, budget: &broker.read_memory };
+    let (mut reads, readable) = resolve(&broker, &context, &fetch, session.uses_topic_ids);
+    let job =
+        Job { context: &context, fetch: &fetch, readable: &readable, params: &params, budget: &broker.read_memory };
     let memory = job.read_or_wait(&mut reads).await;
     answer(&broker, &context, &fetch, &params, reads).map(|reply| reply.map(|reply| Reply { memory, ..reply }))
 }
@@ -158,7 +160,12 @@ fn names(request: &FetchRequest) -> (Vec<FetchPartition>, Vec<PartitionName>) {
 }
 
 /// Finds the partitions. Those that are not there get their error, which does not end the wait of the others (as in Kafka).
-fn resolve(broker: &Arc<Broker>, fetch: &FetchContext, by_id: bool) -> (Vec<Read>, Vec<Readable>) {
+fn resolve(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    fetch: &FetchContext,
+    by_id: bool,
+) -> (Vec<Read>, Vec<Readable>) {
     let image = broker.cluster.image();
     let mut readable = Vec::with_capacity(fetch.partitions.len());
     let reads = fetch
@@ -170,7 +177,14 @@ fn resolve(broker: &Arc<Broker>, fetch: &FetchContext, by_id: bool) -> (Vec<Read
                 readable.push(Readable { place, partition });
                 Read::default()
             }
-            Err(error) => Read { unresolved: true, ..Read::failed(error) },
+            Err(error) => {
+                let subject = match by_id {
+                    true => format!("topic {}, partition {}", wanted.topic_id, wanted.partition),
+                    false => format!("{}-{}", wanted.topic, wanted.partition),
+                };
+                context.refused(error, &subject, &error);
+                Read { unresolved: true, ..Read::failed(error) }
+            }
         })
         .collect();
     (reads, readable)
@@ -193,7 +207,8 @@ fn find(
 
 /// A fetch at work.
 struct Job<'a> {
-    fetch: &'a FetchContext,
+    context: &'a RequestContext,
+    fetch: &'a Arc<FetchContext>,
     readable: &'a [Readable],
     params: &'a Params,
     budget: &'a Budget,
@@ -218,6 +233,7 @@ impl Job<'_> {
             // Bytes may have come between the read and the registration: whoever grew since is read again.
             let mut grown = grown_since(self.fetch, self.readable, self.params, reads);
             if grown.is_empty() {
+                let _told = self.tell_wait();
                 last = tokio::time::timeout_at(deadline, waiting.waiter.enough()).await.is_err();
                 grown = waiting.waiter.take_grown();
             }
@@ -225,6 +241,16 @@ impl Job<'_> {
             which.sort_unstable();
             which.dedup();
         }
+    }
+
+    /// Tells what is waited for, for as long as what is returned lives.
+    fn tell_wait(&self) -> Waits<'_> {
+        self.context.connection.activity.waits_with_fetch(FetchWait {
+            fetch: Arc::clone(self.fetch),
+            min_bytes: self.params.min_bytes,
+            max_wait: self.params.max_wait,
+            read_committed: self.params.read_committed,
+        })
     }
 
     /// Drops the records that were read. Returns whose they were.
@@ -250,12 +276,14 @@ impl Job<'_> {
             let Some(wanted) = self.fetch.partitions.get(one.place) else { continue };
             let others = total_bytes(reads);
             let have = memory.as_ref().map_or(0, Reservation::bytes);
-            let mut read = read_one(&one.partition, wanted, self.params, others, have).await;
+            let mut read = read_one(self.context, &one.partition, wanted, self.params, others, have).await;
             if let Read { needs_bytes: Some(needed), .. } = read {
                 // The first batch is given whatever its length; nothing is held while that is waited for.
                 drop(memory.take());
+                let waits = self.context.connection.activity.waits(Wait::ReadMemory);
                 let whole = self.budget.reserve(needed).await;
-                read = read_one(&one.partition, wanted, self.params, others, needed).await;
+                drop(waits);
+                read = read_one(self.context, &one.partition, wanted, self.params, others, needed).await;
                 memory = Some(whole);
             }
             answer_now |= read.error != NONE || read.diverging.is_some();
@@ -282,6 +310,7 @@ impl Job<'_> {
         if wanted_bytes == 0 {
             return None;
         }
+        let _waits = self.context.connection.activity.waits(Wait::ReadMemory);
         Some(self.budget.reserve_share(wanted_bytes.min(self.params.max_bytes), RUN_TARGET_BYTES).await)
     }
 }
@@ -333,6 +362,7 @@ fn total_bytes(reads: &[Read]) -> usize {
 
 /// Reads one partition, beside `others` bytes of the same fetch, which has `have_bytes` of memory in all.
 async fn read_one(
+    context: &RequestContext,
     partition: &Arc<Partition>,
     wanted: &FetchPartition,
     params: &Params,
@@ -346,6 +376,7 @@ async fn read_one(
             if code == ResponseError::KafkaStorageError {
                 tracing::error!(topic = %partition.topic(), partition = wanted.partition, %error, "fetch failed");
             }
+            context.refused(code, &format!("{}-{}", partition.topic(), wanted.partition), &error);
             let leadership = partition.leadership();
             partition.metrics().fetched(0, true);
             let mut read = Read::failed(code);

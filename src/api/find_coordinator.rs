@@ -44,7 +44,15 @@ async fn find(broker: &Arc<Broker>, context: &RequestContext, key_type: i8, key:
     match key_type {
         GROUP => group_coordinator(broker, context, key).await,
         // This broker coordinates no transactions.
-        TRANSACTION => Err(ResponseError::CoordinatorNotAvailable),
+        TRANSACTION => {
+            let error = ResponseError::CoordinatorNotAvailable;
+            context.refused(
+                error,
+                key,
+                &"this version of Ottla has no transactions: nobody coordinates a transactional.id",
+            );
+            Err(error)
+        }
         // Nor share groups; a key that could not name a share partition is refused like any broker does.
         SHARE if context.api_version >= SHARE_VERSION && is_share_partition(key) => {
             Err(ResponseError::CoordinatorNotAvailable)

@@ -2,9 +2,21 @@
 //! stay in memory with the smallest of them.
 
 use bytes::Bytes;
+use kafka_protocol::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+/// Errors that a group's course brings with it: no refusal.
+pub fn is_of_groups_course(error: ResponseError) -> bool {
+    matches!(
+        error,
+        ResponseError::MemberIdRequired
+            | ResponseError::RebalanceInProgress
+            | ResponseError::CoordinatorLoadInProgress
+            | ResponseError::NotCoordinator
+    )
+}
 
 pub fn kept(value: &StrBytes) -> Arc<str> {
     Arc::from(value.as_str())

@@ -14,14 +14,20 @@ const NO_PRODUCER_EPOCH: i16 = -1;
 
 pub async fn handle(
     broker: &Arc<Broker>,
-    _: &RequestContext,
+    context: &RequestContext,
     request: InitProducerIdRequest,
 ) -> InitProducerIdResponse {
     if (request.producer_id.0 == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH) {
         return failed(ResponseError::InvalidRequest);
     }
     if let Some(id) = &request.transactional_id {
-        return failed(refuse_transactional(broker, id.as_str(), &request));
+        let error = refuse_transactional(broker, id.as_str(), &request);
+        context.refused(
+            error,
+            id.as_str(),
+            &"this version of Ottla has no transactions: a transactional.id is refused",
+        );
+        return failed(error);
     }
     match broker.cluster.next_producer_id().await {
         Ok(id) => InitProducerIdResponse::default().with_producer_id(ProducerId(id)).with_producer_epoch(0),

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Broker;
+use super::activity::Wait;
 use super::context::RequestContext;
 use super::error_code::NONE;
-use super::group_strings::{client_host, kept, kept_bytes, kept_option, told, told_option};
+use super::group_strings::{client_host, is_of_groups_course, kept, kept_bytes, kept_option, told, told_option};
 use crate::coordinator::group::classic::{JoinReply, JoinRequest, Protocol};
 
 /// First version in which a dynamic member gets its id before it joins (KIP-394).
@@ -22,9 +23,17 @@ const SKIP_ASSIGNMENT_VERSION: i16 = 9;
 pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: JoinGroupRequest) -> JoinGroupResponse {
     let group_id = kept(&request.group_id);
     let asked = to_coordinator(context, &request);
+    context.connection.activity.speaks_as(&group_id, &request.member_id);
     // The frame's memory is not held while the group waits.
     drop(request);
-    to_client(broker.groups.join(&group_id, asked).await, context.api_version)
+    let waits = context.connection.activity.waits(Wait::JoinPhase);
+    let reply = broker.groups.join(&group_id, asked).await;
+    drop(waits);
+    context.connection.activity.speaks_as(&group_id, &reply.member_id);
+    if let Some(error) = reply.error.filter(|error| !is_of_groups_course(*error)) {
+        context.refused(error, &group_id, &error);
+    }
+    to_client(reply, context.api_version)
 }
 
 fn to_coordinator(context: &RequestContext, request: &JoinGroupRequest) -> JoinRequest {

@@ -27,6 +27,7 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Lea
     } else {
         vec![LeavingMember { member_id: kept(&request.member_id), instance_id: None, reason: None }]
     };
+    context.connection.activity.speaks_as(&request.group_id, "");
     let response = LeaveGroupResponse::default();
     let results = match broker.groups.leave(&request.group_id, leaving.clone()).await {
         Ok(results) => results,

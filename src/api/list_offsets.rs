@@ -61,6 +61,9 @@ pub async fn handle(
             } else {
                 list_one(broker, &topic.name, wanted, &request).await
             };
+            let found = found.inspect_err(|error| {
+                context.refused(*error, &format!("{}-{}", topic.name.as_str(), wanted.partition_index), error);
+            });
             answered.partitions.push(partition_response(wanted, found, context.api_version));
         }
         if !answered.partitions.is_empty() {

@@ -62,8 +62,16 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Met
                 let create = allow_creation && config.auto_create_topics_enable;
                 found.extend(missing.iter().map(missing_topic));
                 if create {
-                    auto_create::create(broker, missing).await;
+                    auto_create::create(broker, missing.clone()).await;
                 }
+                let why = if create {
+                    "its creation failed"
+                } else if config.auto_create_topics_enable {
+                    "the client asks for no creation"
+                } else {
+                    "auto.create.topics.enable is false"
+                };
+                tell_missing(broker, context, &missing, why);
             }
             found
         }
@@ -80,12 +88,28 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Met
     } else {
         authorized_operations::NOT_ASKED
     };
+    let nodes = advertised::nodes(broker, context);
+    if let Some(own) = nodes.iter().find(|node| node.id == broker.id) {
+        context.connection.activity.told_address(&own.host, own.port);
+    }
     MetadataResponse::default()
-        .with_brokers(advertised::nodes(broker, context).into_iter().map(node).collect())
+        .with_brokers(nodes.into_iter().map(node).collect())
         .with_cluster_id(Some(StrBytes::from_string(image.cluster_id().to_string())))
         .with_controller_id(BrokerId(controller_id(&image, broker.id)))
         .with_topics(topics)
         .with_cluster_authorized_operations(operations)
+}
+
+/// Notes the topics that are still not there, and why.
+fn tell_missing(broker: &Broker, context: &RequestContext, asked: &[TopicName], why: &str) {
+    let image = broker.cluster.image();
+    for name in asked.iter().filter(|name| image.topic(name.as_str()).is_none()) {
+        let (error, said) = match validate_topic_name(name.as_str()) {
+            Ok(()) => (ResponseError::UnknownTopicOrPartition, format!("there is no topic {}: {why}", name.as_str())),
+            Err(said) => (ResponseError::InvalidTopicException, said.to_string()),
+        };
+        context.refused(error, name.as_str(), &said);
+    }
 }
 
 /// The broker that clients are told is the controller. Since KRaft it is any broker that lives, because each passes such requests on; -1 when none does.

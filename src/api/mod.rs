@@ -3,6 +3,7 @@
 //! Never touches sockets, RocksDB or record files. Errors become Kafka's codes in `error_code`.
 
 pub mod acls;
+pub mod activity;
 pub mod advertised;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
@@ -13,6 +14,7 @@ pub mod auto_create;
 pub mod broker_loggers;
 pub mod client_software;
 pub mod config_resource;
+pub mod connections;
 pub mod context;
 pub mod create_partitions;
 pub mod create_topics;
@@ -70,6 +72,7 @@ use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, SEARCH_MEMORY_BYTES};
 use crate::types::log_levels::Loggers;
 use crate::types::time::SharedClock;
 use client_software::SoftwareCounts;
+use connections::Connections;
 use fetch_session::FetchSessions;
 
 /// What handlers work with. Made by `node`, shared by every request.
@@ -83,6 +86,7 @@ pub struct Broker {
     pub groups: Arc<GroupCoordinator>,
     pub metrics: Arc<Registry>,
     pub fetch_sessions: FetchSessions,
+    pub connections: Connections,
     /// For records on their way to consumers (`ottla.store.read.memory.bytes`).
     pub read_memory: Budget,
     /// For what comes out of compressed batches, until the store has what was made of it.
@@ -125,6 +129,7 @@ impl Broker {
             groups,
             metrics,
             fetch_sessions,
+            connections: Connections::default(),
             read_memory: Budget::new(read_bytes),
             open_memory: Budget::new(DECOMPRESSED_BATCH_MAX_BYTES),
             search_memory: Budget::new(SEARCH_MEMORY_BYTES),

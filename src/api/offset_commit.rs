@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Broker;
 use super::context::RequestContext;
 use super::error_code::NONE;
-use super::group_strings::{kept, kept_option, told};
+use super::group_strings::{is_of_groups_course, kept, kept_option, told};
 use crate::cluster::MetadataImage;
 use crate::coordinator::group::requests::{CommitPartition, CommitRequest, CommitTopic, TopicResults};
 
@@ -43,6 +43,8 @@ pub async fn handle(
     drop(request);
     let named: Vec<(Arc<str>, Vec<i32>)> =
         asked.topics.iter().map(|t| (Arc::clone(&t.name), t.partitions.iter().map(|p| p.index).collect())).collect();
+    let group_id = Arc::clone(&asked.group_id);
+    context.connection.activity.speaks_as(&group_id, &asked.member_id);
     match broker.groups.commit_offsets(asked).await {
         Ok(committed) => {
             for TopicResults { name, partitions } in committed {
@@ -51,6 +53,9 @@ pub async fn handle(
         }
         // There is no place for an error of the whole: every partition has it.
         Err(error) => {
+            if !is_of_groups_course(error) {
+                context.refused(error, &group_id, &error);
+            }
             for (name, partitions) in named {
                 results.entry(name).or_default().extend(partitions.into_iter().map(|index| (index, Some(error))));
             }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+use super::activity::Wait;
 use super::context::{CloseReason, Outcome, RequestContext};
 use super::error_code::ErrorCode;
 use super::{Broker, advertised, table};
@@ -53,6 +54,9 @@ enum Stage {
 #[derive(Debug)]
 struct Failure {
     error: ResponseError,
+    /// The error in full, for the log.
+    said: String,
+    /// What the client is told of it.
     message: Option<String>,
     record_errors: Vec<(i32, String)>,
     log_start_offset: i64,
@@ -62,7 +66,14 @@ struct Failure {
 
 impl Failure {
     fn of(error: ResponseError) -> Self {
-        Self { error, message: None, record_errors: Vec::new(), log_start_offset: -1, leader: None }
+        Self {
+            error,
+            said: error.to_string(),
+            message: None,
+            record_errors: Vec::new(),
+            log_start_offset: -1,
+            leader: None,
+        }
     }
 }
 
@@ -124,7 +135,13 @@ async fn append_all(broker: &Arc<Broker>, context: &RequestContext, request: Pro
                     append_one(broker, context, &target, records, acks, transactional_id).await
                 }
             };
-            partitions.push((wanted.index, stage.unwrap_or_else(Stage::Failed)));
+            partitions.push((
+                wanted.index,
+                stage.unwrap_or_else(|failure| {
+                    context.refused(failure.error, &format!("{name}-{}", wanted.index), &failure.said);
+                    Stage::Failed(failure)
+                }),
+            ));
         }
         // A topic without partitions is not answered, as in Kafka.
         if !partitions.is_empty() {
@@ -318,7 +335,9 @@ async fn answer(
                     failed(index, failure, context.api_version)
                 }
                 Stage::Appended { appended, log_append_time_ms, partition, wait } => {
-                    let acknowledged = acknowledge(wait, deadline).await;
+                    let acknowledged = acknowledge(context, wait, deadline).await.inspect_err(|error| {
+                        context.refused(*error, &format!("{}-{index}", topic.name), error);
+                    });
                     acked(index, &appended, log_append_time_ms, &partition, acknowledged)
                 }
             };
@@ -332,13 +351,20 @@ async fn answer(
     response
 }
 
-async fn acknowledge(wait: OffsetWait, deadline: tokio::time::Instant) -> Result<(), ResponseError> {
+async fn acknowledge(
+    context: &RequestContext,
+    wait: OffsetWait,
+    deadline: tokio::time::Instant,
+) -> Result<(), ResponseError> {
     match wait {
         OffsetWait::Passed => Ok(()),
-        waiting => match tokio::time::timeout_at(deadline, waiting.done()).await {
-            Ok(done) => done.map_err(|error| error.error()),
-            Err(_) => Err(ResponseError::RequestTimedOut),
-        },
+        waiting => {
+            let _told = context.connection.activity.waits(Wait::Acknowledgement);
+            match tokio::time::timeout_at(deadline, waiting.done()).await {
+                Ok(done) => done.map_err(|error| error.error()),
+                Err(_) => Err(ResponseError::RequestTimedOut),
+            }
+        }
     }
 }
 
@@ -406,6 +432,7 @@ fn batch_failure(error: &BatchError, log_start_offset: i64) -> Failure {
     let known_offset = !matches!(code, ResponseError::CorruptMessage | ResponseError::MessageTooLarge);
     Failure {
         error: code,
+        said: error.to_string(),
         message: validator.then(|| error.to_string()),
         record_errors,
         log_start_offset: if known_offset { log_start_offset } else { -1 },
@@ -423,7 +450,7 @@ fn replica_failure(error: &ReplicaError, partition: &Partition) -> Failure {
     let leader = (code == ResponseError::NotLeaderOrFollower).then_some((leadership.leader, leadership.leader_epoch));
     let message = (code == ResponseError::KafkaStorageError).then(|| error.to_string());
     let log_start_offset = if silent { -1 } else { partition.log().start_offset() };
-    Failure { error: code, message, record_errors: Vec::new(), log_start_offset, leader }
+    Failure { error: code, said: error.to_string(), message, record_errors: Vec::new(), log_start_offset, leader }
 }
 
 fn first_error(response: &ProduceResponse) -> Option<ResponseError> {

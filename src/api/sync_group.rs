@@ -5,9 +5,10 @@ use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use std::sync::Arc;
 
 use super::Broker;
+use super::activity::Wait;
 use super::context::RequestContext;
 use super::error_code::NONE;
-use super::group_strings::{kept, kept_bytes, kept_option, told_option};
+use super::group_strings::{is_of_groups_course, kept, kept_bytes, kept_option, told_option};
 use crate::coordinator::group::classic::{SyncReply, SyncRequest};
 
 /// From this version on, a member must say which protocol it speaks (KIP-559).
@@ -30,7 +31,14 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Syn
         assignments: assignments.map(|a| (kept(&a.member_id), kept_bytes(&a.assignment))).collect(),
     };
     drop(request);
-    to_client(broker.groups.sync(&group_id, asked).await)
+    context.connection.activity.speaks_as(&group_id, &asked.member_id);
+    let waits = context.connection.activity.waits(Wait::Assignment);
+    let reply = broker.groups.sync(&group_id, asked).await;
+    drop(waits);
+    if let Some(error) = reply.error.filter(|error| !is_of_groups_course(*error)) {
+        context.refused(error, &group_id, &error);
+    }
+    to_client(reply)
 }
 
 fn to_client(reply: SyncReply) -> SyncGroupResponse {

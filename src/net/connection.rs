@@ -196,6 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         for _ in 0..ROUNDS_PER_TURN {
             let more_is_here = self.begin_frames(cx);
+            self.connection.activity.set_waits_for_request_memory(self.frames.awaits_memory());
             if let Poll::Ready(Err(error)) = self.poll_write(cx) {
                 return Poll::Ready(self.ending.take().map_or(Ended::Io(error), |(ended, _)| ended));
             }

@@ -131,6 +131,11 @@ impl Frames {
         }
     }
 
+    /// Whether a frame waits in line for the budget.
+    pub fn awaits_memory(&self) -> bool {
+        matches!(self.state, State::Reserving { .. })
+    }
+
     /// When to look whether the body that is coming is too slow.
     pub fn body_deadline(&self) -> Option<Instant> {
         match &self.state {

@@ -4,8 +4,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
@@ -15,12 +15,12 @@ use tracing::{debug, error, info, warn};
 
 use super::connection::{Ended, Phase, Shared, serve};
 use super::limits::{Admission, ConnectionLimits, Place};
-use super::log_limit::LogLimit;
 use super::settings::{Endpoint, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, NetSettings};
 use super::telemetry::ListenerMetrics;
 use crate::api::context::{CloseReason, Connection, Dispatch};
 use crate::metrics::{Registry, table};
 use crate::types::budget::Budget;
+use crate::types::log_limit::LogLimit;
 
 /// First and longest pause after a failed accept (no file descriptor left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -31,7 +31,7 @@ const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 const MIN_LISTEN_BACKLOG: i32 = 4096;
 
 static CONNECTION_ID: AtomicU64 = AtomicU64::new(1);
-static LOG_LIMIT: LogLimit = LogLimit::new();
+static TOLD: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
 
 #[derive(Debug, Error)]
 pub enum NetError {
@@ -254,7 +254,7 @@ impl Acceptor {
             Ok(admission) => admission,
             Err(max) => {
                 self.shared.metrics.over_limit.increment(1);
-                if let Some(more) = LOG_LIMIT.pass() {
+                if let Some(more) = TOLD.pass(&(client.ip(), "max.connections.per.ip")) {
                     warn!(listener = %self.name, client = %client.ip(), max, more, "connection refused by max.connections.per.ip");
                 }
                 return;
@@ -319,7 +319,8 @@ impl Drop for Open {
 }
 
 async fn run_connection(stream: TcpStream, connection: Arc<Connection>, shared: Shared, admission: Admission) {
-    let open = Open::new(shared.metrics.clone());
+    let (open, dispatch) = (Open::new(shared.metrics.clone()), Arc::clone(&shared.dispatch));
+    dispatch.opened(&connection);
     debug!(listener = %connection.listener, connection = connection.id, client = %connection.client_address, "connection opened");
     let mut serving = std::pin::pin!(serve(stream, Arc::clone(&connection), shared));
     // What a handler throws is caught where it is called; this is for a fault of this layer's own.
@@ -328,6 +329,7 @@ async fn run_connection(stream: TcpStream, connection: Arc<Connection>, shared: 
             .unwrap_or_else(|_| std::task::Poll::Ready(Ended::Io(io::Error::other("panic in the connection's task"))))
     })
     .await;
+    dispatch.closed(&connection, &ended.to_string(), ended.is_fault());
     log_end(&connection, &ended);
     match &ended {
         Ended::SlowBody | Ended::SlowReader => open.0.too_slow.increment(1),
@@ -340,15 +342,17 @@ async fn run_connection(stream: TcpStream, connection: Arc<Connection>, shared: 
 
 fn log_end(connection: &Connection, ended: &Ended) {
     let (listener, id, client) = (&connection.listener, connection.id, connection.client_address);
+    let client_id = connection.activity.client_id();
     match ended {
         Ended::Request(CloseReason::Internal(_)) => {
-            error!(%listener, connection = id, %client, reason = %ended, "connection closed");
+            error!(%listener, connection = id, %client, %client_id, reason = %ended, "connection closed");
         }
         _ if ended.is_fault() => {
-            if let Some(more) = LOG_LIMIT.pass() {
-                warn!(%listener, connection = id, %client, reason = %ended, more, "connection closed");
+            let reason = ended.to_string();
+            if let Some(more) = TOLD.pass(&(client.ip(), &client_id, &reason)) {
+                warn!(%listener, connection = id, %client, %client_id, reason, more, "connection closed");
             }
         }
-        _ => debug!(%listener, connection = id, %client, reason = %ended, "connection closed"),
+        _ => debug!(%listener, connection = id, %client, %client_id, reason = %ended, "connection closed"),
     }
 }

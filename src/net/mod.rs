@@ -8,7 +8,6 @@ mod frames;
 pub mod http;
 pub mod limits;
 pub mod listener;
-mod log_limit;
 mod outbox;
 pub mod settings;
 mod telemetry;

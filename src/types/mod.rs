@@ -4,6 +4,7 @@ pub mod budget;
 pub mod id;
 pub mod limits;
 pub mod log_levels;
+pub mod log_limit;
 pub mod time;
 pub mod topic_name;
 
