@@ -9,7 +9,6 @@ mod bootstrap;
 mod gauges;
 mod lag;
 mod logging;
-mod meta_properties;
 mod pages;
 mod started;
 mod upkeep;
@@ -38,6 +37,7 @@ use crate::cluster::{
     Cluster, ClusterError, ClusterOptions, ConfigResource, Delta, MetadataImage, QuorumTiming, Subscription,
 };
 use crate::config::listener::Listener;
+use crate::config::meta_properties::{self, MetaError};
 use crate::config::{BrokerConfig, ConfigError, TopicConfig};
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::group::config::GroupConfig;
@@ -61,7 +61,6 @@ use crate::types::topic_name::GROUP_METADATA_TOPIC;
 use crate::types::{SystemClock, TopicIdPartition};
 use gauges::Workers;
 use logging::LogLevelsError;
-use meta_properties::MetaError;
 use pages::NodePages;
 
 /// How long requests in flight may take when the node stops.

@@ -20,6 +20,7 @@ pub mod group;
 pub mod image;
 pub mod key;
 pub mod listener;
+pub mod meta_properties;
 pub mod properties;
 pub mod settings;
 pub mod topic;

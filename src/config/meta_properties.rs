@@ -1,4 +1,5 @@
-//! `meta.properties` of a log directory, in Kafka's form: which cluster and node the directory belongs to, so that a directory is never mixed up.
+//! `meta.properties` of a log directory, in Kafka's form: which cluster and node the directory belongs to, so that a directory is never mixed up, and never
+//! taken from somebody else.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,7 +11,20 @@ use crate::config::image::APACHE_CLUSTER_ID;
 use crate::config::properties;
 use crate::types::BrokerId;
 
-const FILE: &str = "meta.properties";
+pub const FILE: &str = "meta.properties";
+
+/// What a directory has that a store of Ottla's has been in (`store/disk.rs`).
+const OWN: &str = "store.properties";
+
+/// What a directory has that Kafka kept records or metadata in. A directory that Kafka's tools have only formatted has none of these.
+const KAFKAS: &[&str] = &[
+    "__cluster_metadata-0",
+    "cleaner-offset-checkpoint",
+    "log-start-offset-checkpoint",
+    "recovery-point-offset-checkpoint",
+    "replication-offset-checkpoint",
+];
+
 /// Kafka's version of the file for KRaft.
 const VERSION: &str = "1";
 
@@ -22,7 +36,7 @@ pub struct MetaProperties {
 
 #[derive(Debug, Error)]
 pub enum MetaError {
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", hint(source))]
     Io { path: PathBuf, source: io::Error },
     #[error("{path} is not readable as a properties file with version=1, cluster.id and node.id: {what}")]
     Unreadable { path: PathBuf, what: String },
@@ -34,6 +48,55 @@ pub enum MetaError {
         "{path} belongs to cluster {stored}, but the configured cluster id is {configured}: use another log.dirs, or that cluster id"
     )]
     OtherCluster { path: PathBuf, stored: String, configured: String },
+    #[error(
+        "{path} holds data of Apache Kafka ({found}), which Ottla cannot read: set log.dirs to an empty folder, or give this container a new volume"
+    )]
+    OfKafka { path: PathBuf, found: String },
+    #[error(
+        "{path} holds files of something else ({found}): set log.dirs to an empty folder, so that nothing is mixed up"
+    )]
+    OfOthers { path: PathBuf, found: String },
+}
+
+fn hint(error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    let user = rustix::process::geteuid().as_raw();
+    format!("; this process runs as user {user}: give it the folder (chown {user}), or run it as the folder's owner")
+}
+
+/// Refuses a directory that is in use by something else. One that is not there, or empty, is in nobody's.
+///
+/// # Errors
+/// [`MetaError::OfKafka`], [`MetaError::OfOthers`], and that it cannot be read.
+pub fn check_owner(directory: &Path) -> Result<(), MetaError> {
+    let wrong = |source| MetaError::Io { path: directory.to_owned(), source };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(wrong(source)),
+    };
+    let (mut own, mut kafkas, mut others) = (false, None, None);
+    for entry in entries {
+        let entry = entry.map_err(wrong)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match name.as_str() {
+            OWN | FILE => own |= name == OWN,
+            "meta.properties.tmp" | "bootstrap.checkpoint" | "LOCK" => {}
+            _ if KAFKAS.contains(&name.as_str()) => kafkas = Some(name),
+            // Folders and hidden files may be a volume's own, as lost+found is.
+            _ if !name.starts_with('.') && entry.file_type().is_ok_and(|kind| kind.is_file()) => others = Some(name),
+            _ => {}
+        }
+    }
+    let path = directory.to_owned();
+    match (kafkas, others) {
+        _ if own => Ok(()),
+        (Some(found), _) => Err(MetaError::OfKafka { path, found }),
+        (None, Some(found)) => Err(MetaError::OfOthers { path, found }),
+        (None, None) => Ok(()),
+    }
 }
 
 /// Reads the directory's file, if it has one.
@@ -49,6 +112,10 @@ pub fn read(directory: &Path) -> Result<Option<MetaProperties>, MetaError> {
     let get = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.trim().to_owned());
     let missing = |name: &str| MetaError::Unreadable { path: path.clone(), what: format!("{name} is missing") };
     let version = get("version").ok_or_else(|| missing("version"))?;
+    if version == "0" {
+        let found = "meta.properties of the time of ZooKeeper".to_owned();
+        return Err(MetaError::OfKafka { path: directory.to_owned(), found });
+    }
     if version != VERSION {
         return Err(MetaError::Unreadable { path, what: format!("version is {version}") });
     }
@@ -70,6 +137,7 @@ pub fn settle(
     let mut unmarked = Vec::new();
     for directory in directories {
         let path = directory.join(FILE);
+        check_owner(directory)?;
         match read(directory)? {
             None => unmarked.push(directory),
             Some(found) if found.node_id != node_id => {
@@ -96,7 +164,10 @@ pub fn settle(
 }
 
 /// Durable before it is used: written beside, synced, renamed, and the directory synced.
-fn write(directory: &Path, meta: &MetaProperties) -> Result<(), MetaError> {
+///
+/// # Errors
+/// [`MetaError::Io`].
+pub fn write(directory: &Path, meta: &MetaProperties) -> Result<(), MetaError> {
     let path = directory.join(FILE);
     let wrong = |source| MetaError::Io { path: path.clone(), source };
     let beside = directory.join("meta.properties.tmp");
@@ -156,6 +227,28 @@ mod tests {
         let both = [b.path().to_path_buf(), a.path().to_path_buf()];
         assert_eq!(settle(&both, 1, None).unwrap().cluster_id, "5L6g3nShT-eMCtK--X86sw");
         assert_eq!(read(b.path()).unwrap().map(|meta| meta.node_id), Some(1));
+    }
+
+    #[test]
+    fn what_belongs_to_others_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let directories = [folder.path().to_path_buf()];
+        fs::create_dir(folder.path().join("lost+found")).unwrap();
+        fs::write(folder.path().join(".user_scripts_initialized"), "").unwrap();
+        check_owner(folder.path()).unwrap();
+        fs::write(folder.path().join("PG_VERSION"), "15").unwrap();
+        let said = settle(&directories, 1, None).unwrap_err().to_string();
+        assert!(said.contains("PG_VERSION") && said.contains("log.dirs"), "{said}");
+        fs::remove_file(folder.path().join("PG_VERSION")).unwrap();
+        fs::create_dir(folder.path().join("__cluster_metadata-0")).unwrap();
+        fs::write(folder.path().join(FILE), "version=1\ncluster.id=a\nnode.id=1\n").unwrap();
+        let said = settle(&directories, 1, None).unwrap_err().to_string();
+        assert!(said.contains("Apache Kafka") && said.contains("__cluster_metadata-0"), "{said}");
+        fs::write(folder.path().join(OWN), "").unwrap();
+        settle(&directories, 1, None).unwrap();
+        let old = tempfile::tempdir().unwrap();
+        fs::write(old.path().join(FILE), "version=0\nbroker.id=1\n").unwrap();
+        assert!(settle(&[old.path().to_path_buf()], 1, None).unwrap_err().to_string().contains("ZooKeeper"));
     }
 
     #[test]
