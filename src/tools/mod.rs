@@ -23,6 +23,7 @@ mod log_dirs;
 pub mod man;
 mod metadata_quorum;
 pub mod options;
+mod storage;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,7 @@ pub static TOOLS: &[&Tool] = &[
     &leader_election::TOOL,
     &metadata_quorum::TOOL,
     &features::TOOL,
+    &storage::TOOL,
 ];
 
 /// The tool of this name: `kafka-topics`, `kafka-topics.sh`, or `topics`.
