@@ -57,12 +57,24 @@ pub(super) fn is_property(variable: &str) -> bool {
     variable.starts_with("KAFKA_") && !variable.starts_with("KAFKA_CREATE_TOPICS") && !variable.contains("CLUSTER_ID")
 }
 
+/// Whether a container was meant to be ZooKeeper: somebody replaced all the images of a compose file.
+fn is_for_zookeeper(environment: &BTreeMap<String, String>) -> bool {
+    let any = |prefixes: &[&str]| environment.keys().any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    any(&["ZOOKEEPER_", "ZOO_", "ALLOW_ANONYMOUS_LOGIN"])
+        && !any(&["KAFKA_CFG_", "KAFKA_BROKER", "KAFKA_NODE", "KAFKA_ZOOKEEPER_CONNECT"])
+}
+
 /// Becomes the start script. Returns only when that fails.
 pub(super) fn start(variables: &[String], environment: Vec<(String, String)>) -> Result<Infallible, ImageError> {
     let mut environment: BTreeMap<String, String> = environment.into_iter().collect();
     for given in variables {
         let Some((name, value)) = given.split_once('=') else { return Err(ImageError::Argument(given.clone())) };
         environment.insert(name.to_owned(), value.to_owned());
+    }
+    if is_for_zookeeper(&environment) {
+        let path = "/usr/bin/zookeeper-server-start";
+        let source = Command::new(path).env_clear().envs(environment).exec();
+        return Err(ImageError::Script { path, source });
     }
     let (image, because) = Image::decide(&environment)?;
     match because {
@@ -175,6 +187,14 @@ mod tests {
         assert_eq!(config.rack.as_deref(), Some("a\\b\tc"), "trimmed, as Kafka does");
         assert_eq!(config.num_partitions, 3);
         assert_eq!(config.log_dirs(), [PathBuf::from("/var/lib/kafka/data")]);
+    }
+
+    #[test]
+    fn a_zookeeper_is_known_by_its_variables() {
+        let is = |pairs: &[(&str, &str)]| is_for_zookeeper(&variables(pairs).into_iter().collect());
+        assert!(is(&[("ZOOKEEPER_CLIENT_PORT", "2181"), ("KAFKA_OPTS", "-Dx=y"), ("KAFKA_HOME", "/opt/kafka")]));
+        assert!(is(&[("ALLOW_ANONYMOUS_LOGIN", "yes")]));
+        assert!(!is(&[("KAFKA_ZOOKEEPER_CONNECT", "z:2181")]) && !is(&[]));
     }
 
     #[test]
