@@ -13,6 +13,7 @@ cd "$ROOT" || exit 1
 # Parts that may be missing in CI, each with its reason.
 declare -A MAY_BE_MISSING=(
     [advisories]="the advisory database is a download of its own, which some networks refuse"
+    [compose]="it needs a container engine, which not every machine has"
 )
 
 SUITE_TIMEOUT=1200
@@ -87,7 +88,7 @@ suite_tools() {
         java | java-old | spring) echo java,default-jdk-headless mvn,maven python3,python3 ;;
         go) echo go,golang-go ;;
         node*) echo node,nodejs npm,npm ;;
-        python) echo python3,python3 ;;
+        python | compose) echo python3,python3 ;;
         oracle) echo python3,python3 java,default-jdk-headless mvn,maven ;;
         rust-client) echo make,make ;;
     esac
@@ -101,7 +102,7 @@ part_suite() {
         need ${tool//,/ } >"$LOGS/tool" 2>&1 || { missing "$part" "$(tail -n 1 "$LOGS/tool")"; return; }
     done
     case "$part" in
-        python | prometheus)
+        python | prometheus | compose)
             python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv >/dev/null || { missing "$part" "python3-venv is missing"; return; }
             ;;
     esac
@@ -115,6 +116,10 @@ part_suite() {
             ;;
         oracle) set -- "$folder/compare" --start ;;
         prometheus) set -- "$folder/run.sh" ;;
+        compose)
+            docker info >/dev/null 2>&1 || { missing compose "no container engine answers"; return; }
+            set -- "$folder/run.sh"
+            ;;
         *) set -- "${with_broker[@]}" -- "$folder/run.sh" ;;
     esac
     timeout --kill-after=30 "$SUITE_TIMEOUT" "$@" 2>&1 | tee "$LOGS/$part"
