@@ -10,6 +10,7 @@ import signal
 import socket
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +29,8 @@ GOALS = {
     "idle memory": ("MiB", 32),
     "stop": ("ms", 500),
     "2,000 partitions created": ("ms", 300),
+    "kafka-topics --list": ("ms", 20),
+    "kafka-topics --list, memory": ("MiB", 16),
 }
 
 
@@ -231,6 +234,21 @@ def measure_start_and_stop(kind, rounds, idle_s, into):
                 broker.stop()
 
 
+def measure_tool(broker, rounds, into):
+    """Time and largest memory of `kafka-topics --list`, Ottla's own tool; Kafka's own takes about a second."""
+    if broker.name != "ottla":
+        return
+    for _ in range(rounds):
+        began = time.monotonic()
+        tool = subprocess.Popen(["kafka-topics", "--list", "--bootstrap-server", broker.bootstrap], executable=broker.binary(), stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(tool.pid, 0)
+        tool.returncode = os.waitstatus_to_exitcode(status)
+        if tool.returncode != 0:
+            raise RuntimeError(f"kafka-topics --list ended with {tool.returncode}")
+        into["kafka-topics --list"].append((time.monotonic() - began) * 1000)
+        into["kafka-topics --list, memory"].append(used.ru_maxrss / 1024)
+
+
 def measure_topics_and_recovery(kind, rounds, gib, into):
     with tempfile.TemporaryDirectory(prefix="measure-") as folder:
         broker = brokers.KINDS[kind](folder=folder)
@@ -243,6 +261,7 @@ def measure_topics_and_recovery(kind, rounds, gib, into):
             create_topic(connection)
             wait_until(lambda: leaders(connection) == PARTITIONS and served_everywhere(connection), process)
             into["2,000 partitions created"].append((time.monotonic() - began) * 1000)
+            measure_tool(broker, rounds, into)
             requests = fill(connection, int(gib * (1 << 30)))
             last = min(requests, PARTITIONS) - 1
             expected = requests // PARTITIONS + (last < requests % PARTITIONS)

@@ -89,7 +89,7 @@ suite_tools() {
         go) echo go,golang-go ;;
         node*) echo node,nodejs npm,npm ;;
         python | compose) echo python3,python3 ;;
-        oracle) echo python3,python3 java,default-jdk-headless mvn,maven ;;
+        oracle | tools) echo python3,python3 java,default-jdk-headless mvn,maven ;;
         rust-client) echo make,make ;;
     esac
 }
@@ -120,6 +120,7 @@ part_suite() {
             docker info >/dev/null 2>&1 || { missing compose "no container engine answers"; return; }
             set -- "$folder/run.sh"
             ;;
+        tools) set -- "$folder/compare" ;;
         *) set -- "${with_broker[@]}" -- "$folder/run.sh" ;;
     esac
     timeout --kill-after=30 "$SUITE_TIMEOUT" "$@" 2>&1 | tee "$LOGS/$part"
@@ -138,7 +139,7 @@ suites() {
     local folder name
     for folder in compat-tests/*/; do
         name="$(basename "$folder")"
-        [ -e "$folder/run.sh" ] || [ "$name" = python ] || [ "$name" = oracle ] || continue
+        [ -e "$folder/run.sh" ] || [[ "$name" =~ ^(python|oracle|tools)$ ]] || continue
         [ "$name" = rust ] && name=rust-client
         echo "$name"
     done

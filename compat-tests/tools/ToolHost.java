@@ -6,16 +6,23 @@ import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.security.Permission;
+import java.security.Policy;
+import java.security.ProtectionDomain;
 import java.util.Base64;
+import java.util.Queue;
 import java.util.Scanner;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Runs the main methods of Kafka's tools, one after the other, in one virtual machine. A request is a line of words in base64: seconds that it may take, standard
  * input, class, arguments. The answer is a line: exit code, standard output, standard error. A tool's System.exit ends only the tool; what it writes after that
- * is dropped, because a real one would be gone.
+ * is dropped, because a real one would be gone; then its shutdown hooks are run.
  */
 public class ToolHost {
+    /** What a tool wants to have done when its process ends, as to close its client. */
+    static final Queue<Runnable> HOOKS = new ConcurrentLinkedQueue<>();
+
     /** Thrown in place of the end of the process. */
     static final class Exit extends SecurityException {
         Exit() {
@@ -44,7 +51,15 @@ public class ToolHost {
         PrintStream answers = System.out;
         InputStream requests = System.in;
         NoExit guard = new NoExit();
+        // Everything but the end of the process is allowed.
+        Policy.setPolicy(new Policy() {
+            @Override
+            public boolean implies(ProtectionDomain domain, Permission permission) {
+                return true;
+            }
+        });
         System.setSecurityManager(guard);
+        org.apache.kafka.common.utils.Exit.setShutdownHookAdder((name, hook) -> HOOKS.add(hook));
         Scanner lines = new Scanner(requests, StandardCharsets.US_ASCII);
         while (lines.hasNextLine()) {
             String[] words = lines.nextLine().split(" ");
@@ -64,8 +79,10 @@ public class ToolHost {
         PrintStream oldErr = System.err;
         InputStream oldIn = System.in;
         guard.code.set(null);
-        System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
+        PrintStream toolOut = new PrintStream(out, true, StandardCharsets.UTF_8);
+        PrintStream toolErr = new PrintStream(err, true, StandardCharsets.UTF_8);
+        System.setOut(toolOut);
+        System.setErr(toolErr);
         System.setIn(new ByteArrayInputStream(words[1].getBytes(StandardCharsets.UTF_8)));
         String[] arguments = java.util.Arrays.copyOfRange(words, 3, words.length);
         AtomicReference<Throwable> thrown = new AtomicReference<>();
@@ -97,6 +114,15 @@ public class ToolHost {
         }
         if (guard.code.get() != null && code != 124)
             code = guard.code.get();
+        System.setOut(toolOut);
+        System.setErr(toolErr);
+        for (Runnable hook = HOOKS.poll(); hook != null; hook = HOOKS.poll()) {
+            try {
+                hook.run();
+            } catch (RuntimeException e) {
+                System.err.println(e);
+            }
+        }
         System.setOut(oldOut);
         System.setErr(oldErr);
         System.setIn(oldIn);

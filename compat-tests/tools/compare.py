@@ -11,6 +11,7 @@ What may differ is in permitted.toml, each with its reason; an entry that nothin
 """
 
 import argparse
+import concurrent.futures
 import importlib
 import pathlib
 import pkgutil
@@ -49,18 +50,21 @@ class Run:
             path.write_text(text)
         return str(path)
 
-    def tool(self, tool, *arguments, stdin="", within_s=30, err="first", bare=False, ignore=()):
+    def tool(self, tool, *arguments, stdin="", within_s=30, err="first", bare=False, ignore=(), sort=False):
         """Runs a tool, to be compared. {b} in an argument is the broker's address; --bootstrap-server is added unless `bare`.
 
         err: "first" compares the first line of standard error (behind it Java's tools show where they threw, and both their help), "all" all of it, "no" none.
-        ignore: regular expressions; what they match is not compared.
+        ignore: regular expressions; what they match is not compared. sort: the order of the lines is not.
         """
         line = [argument.replace("{b}", self.bootstrap) for argument in arguments]
         if not bare:
             line = [*line, "--bootstrap-server", self.bootstrap]
         outcome = self.side.run(tool, line, stdin, within_s)
         shown = " ".join([tool, *arguments]).replace(str(self.folder), "FOLDER")
-        self.noted.append((shown, normal(outcome, self, err, ignore)))
+        noted = normal(outcome, self, err, ignore)
+        if sort:
+            noted["stdout"] = "\n".join(sorted(noted["stdout"].splitlines()))
+        self.noted.append((shown, noted))
         return outcome
 
     def setup(self, tool, *arguments, stdin="", within_s=30):
@@ -78,8 +82,8 @@ def normal(outcome, run, err, ignore):
         for pattern in ignore:
             text = re.sub(pattern, "<ignored>", text)
         text = text.replace(run.bootstrap, "<broker>").replace(str(run.folder), "FOLDER")
-        text = re.sub(rf"\b{run.bootstrap.rpartition(':')[2]}\b", "<port>", text)
         text = text.replace(run.broker.settings["log.dirs"], "<log dir>")
+        text = re.sub(rf"\b{run.bootstrap.rpartition(':')[2]}\b", "<port>", text)
         text = re.sub(r"TopicId: [A-Za-z0-9_-]{22}", "TopicId: <id>", text)
         return re.sub(r"\b1[0-9]{12}\b", "<time>", text)
 
@@ -148,6 +152,22 @@ def clean_up(run):
     run.kafka_side.run("kafka-consumer-groups", ["--delete", "--all-groups", "--bootstrap-server", run.bootstrap])
 
 
+def run_all(broker, chosen):
+    """Runs scenarios on one broker with both sides' tools; gives what was noted, by (side, broker) and scenario."""
+    recorded = {("kafka", broker.name): {}, ("ottla", broker.name): {}}
+    with runners.KafkaTools() as kafka_tools, runners.OttlaTools() as ottla_tools:
+        for name, scenario in chosen.items():
+            for key, side in (("kafka", kafka_tools), ("ottla", ottla_tools)):
+                with tempfile.TemporaryDirectory(prefix="tools-") as folder:
+                    run = Run(side, kafka_tools, broker, pathlib.Path(folder), broker.bootstrap)
+                    try:
+                        scenario(run)
+                    finally:
+                        clean_up(run)
+                    recorded[key, broker.name][name] = run.noted
+    return recorded
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", action="append", help="a scenario's name, as in topics.create; or a file's, as in topics")
@@ -164,23 +184,16 @@ def main():
     permitted = Permitted(HERE / "permitted.toml")
     passed = failed = 0
     started = time.monotonic()
-    with brokers.Kafka() as kafka, brokers.Ottla() as ottla, runners.KafkaTools() as kafka_tools, runners.OttlaTools() as ottla_tools:
-        for name, scenario in chosen.items():
-            recorded = {}
-            for broker in (kafka, ottla):
-                for side in (kafka_tools, ottla_tools):
-                    with tempfile.TemporaryDirectory(prefix="tools-") as folder:
-                        run = Run(side, kafka_tools, broker, pathlib.Path(folder), broker.bootstrap)
-                        try:
-                            scenario(run)
-                        finally:
-                            clean_up(run)
-                        recorded["kafka" if side is kafka_tools else "ottla", broker.name] = run.noted
-            same, different = compare(name, recorded, permitted, arguments.verbose)
-            passed, failed = passed + same, failed + different
-        for unused in permitted.unused(chosen):
-            print(unused)
-            failed += 1
+    with brokers.Kafka() as kafka, brokers.Ottla() as ottla, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        # Each broker with a virtual machine of its own, side by side.
+        halves = [pool.submit(run_all, broker, chosen) for broker in (kafka, ottla)]
+        recorded = halves[0].result() | halves[1].result()
+    for name in chosen:
+        same, different = compare(name, {sides: noted[name] for sides, noted in recorded.items()}, permitted, arguments.verbose)
+        passed, failed = passed + same, failed + different
+    for unused in permitted.unused(chosen):
+        print(unused)
+        failed += 1
     print(f"tools, {time.monotonic() - started:.0f} s: {passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

@@ -3,6 +3,7 @@
 //! Starts nothing itself: what serves is given to [`run`] by `main`, so that nothing here imports the rooms above.
 
 mod data_folder;
+mod footprint;
 mod image;
 mod server_start;
 
@@ -90,6 +91,7 @@ pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -
         return server_start(environment, serve);
     }
     if let Some((tool, arguments)) = tools::called(&words) {
+        footprint::map_only_what_is_used();
         return ExitCode::from(tools::run(tool, &arguments, &mut Terminal::standard()));
     }
     let arguments = match Arguments::try_parse_from(words) {

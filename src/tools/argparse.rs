@@ -53,6 +53,14 @@ impl<'a> Words<'a> {
 /// Tools that tell a mistake in one line, without usage and without a line's end.
 const TERSE: &[&str] = &["kafka-features"];
 
+/// Tools that count being asked for help as a failure.
+const FAILING_HELP: &[&str] = &["kafka-cluster"];
+
+/// The exit code after help was shown.
+pub(super) fn help_code(tool: &Tool) -> u8 {
+    u8::from(FAILING_HELP.contains(&tool.name))
+}
+
 fn wrong(tool: &'static Tool, command: Option<&'static Command>, message: String) -> Fault {
     if TERSE.contains(&tool.name) {
         return Fault::Terse(format!("Command line error: {message}. Type --help for help."));

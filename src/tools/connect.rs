@@ -90,7 +90,11 @@ pub fn set_bootstrap(
 pub fn client(properties: &ClientProperties, terminal: &mut Terminal) -> Result<Client, Fault> {
     // What was printed so far comes before what the client may have to say.
     terminal.flush();
-    Ok(Client::new(properties)?.on_notice(Box::new(|text| eprintln!("WARN {text}"))))
+    match Client::new(properties) {
+        Ok(client) => Ok(client.on_notice(Box::new(|text| eprintln!("WARN {text}")))),
+        // Kafka's sentence, and then the reason, which Java shows further below.
+        Err(error) => Err(Fault::thrown(format!("Failed to create new KafkaAdminClient\n{error}"))),
+    }
 }
 
 /// As [`client`], for an admin tool with `--bootstrap-server` and `--command-config`.

@@ -36,7 +36,8 @@ impl Fault {
             Self::Usage(message) | Self::Argparse { message, .. } | Self::Terse(message) | Self::Thrown(message) => {
                 message.clone()
             }
-            Self::Client(ClientError::Expired { last, .. }) => format!("{} ({last})", timed_out(call, last)),
+            // What was in the way has been told while it was waited for.
+            Self::Client(ClientError::Expired { last, .. }) => timed_out(call, last),
             Self::Client(error) => error.to_string(),
             Self::Help { .. } | Self::Exit(_) => String::new(),
         }

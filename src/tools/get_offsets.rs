@@ -117,7 +117,8 @@ enum Chosen {
 impl Rule {
     /// `TOPICS`, `TOPICS:1`, `TOPICS:1-3`, `:1-`.
     fn parse(text: &str) -> Result<Self, Fault> {
-        let wrong = || Fault::thrown(format!("Invalid rule specification: {text}"));
+        let wrong =
+            || Fault::thrown(format!("org.apache.kafka.tools.TerseException: Invalid rule specification: {text}"));
         let (topics, partitions) = match text.split_once(':') {
             Some((topics, partitions)) => (topics, partitions),
             None => (text, ""),

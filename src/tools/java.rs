@@ -62,9 +62,9 @@ pub fn parse_uuid(text: &str) -> Result<Uuid, Fault> {
             "Input string with prefix `{start}` is too long to be decoded as a base64 UUID"
         )));
     }
+    let digits = text.trim_end_matches('=');
     let mut bits = 0u128;
-    let mut length = 0;
-    for byte in text.trim_end_matches('=').bytes() {
+    for (at, byte) in digits.bytes().enumerate() {
         let value = match byte {
             b'A'..=b'Z' => byte - b'A',
             b'a'..=b'z' => byte - b'a' + 26,
@@ -73,15 +73,17 @@ pub fn parse_uuid(text: &str) -> Result<Uuid, Fault> {
             b'_' => 63,
             _ => return Err(Fault::thrown(format!("Illegal base64 character {byte:x}"))),
         };
-        length += 1;
-        bits = match length {
-            22 => (bits << 2) | u128::from(value >> 4),
+        // The last of 22 digits has 4 bits too many.
+        bits = match at {
+            21 => (bits << 2) | u128::from(value >> 4),
             _ => (bits << 6) | u128::from(value),
         };
     }
-    match length {
+    match digits.len() {
         22 => Ok(Uuid::from_u128(bits)),
-        _ => Err(Fault::thrown(format!(
+        1 => Err(Fault::thrown("Input byte[] should at least have 2 bytes for base64 bytes")),
+        length if length % 4 == 1 => Err(Fault::thrown("Last unit does not have enough valid bits")),
+        length => Err(Fault::thrown(format!(
             "Input string `{text}` decoded as {} bytes, which is not equal to the expected 16 bytes of a base64-encoded UUID",
             length * 6 / 8
         ))),
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn hashes_are_java_s() {
-        assert_eq!((hash(""), hash("a"), hash("cleanup.policy")), (0, 97, -1_463_974_562));
+        assert_eq!((hash(""), hash("a"), hash("cleanup.policy")), (0, 97, -537_988_164));
         assert_eq!(partition_hash("a", 2), 31 * 33 + 97);
     }
 
@@ -125,8 +127,8 @@ mod tests {
         let order = |words: &[&'static str], buckets| hash_map_order(words.to_vec(), buckets, |word| hash(word));
         // As Java prints new HashMap with these keys put in this order.
         assert_eq!(
-            order(&["partition", "size", "offsetLag", "isFuture"], 16),
-            ["partition", "offsetLag", "size", "isFuture"]
+            order(&["isFuture", "size", "offsetLag", "partition"], 16),
+            ["partition", "size", "offsetLag", "isFuture"]
         );
         assert_eq!(order(&["version", "brokers"], 16), ["brokers", "version"]);
         assert_eq!(order(&["b", "a"], 1), ["a", "b"]);
@@ -140,7 +142,8 @@ mod tests {
             assert_eq!(parse_uuid(&uuid(id)).unwrap(), id);
         }
         assert_eq!(uuid(Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
-        assert!(parse_uuid("short").unwrap_err().message("").contains("3 bytes"));
+        assert_eq!(parse_uuid("short").unwrap_err().message(""), "Last unit does not have enough valid bits");
+        assert!(parse_uuid("shorts").unwrap_err().message("").contains("4 bytes"));
         assert!(parse_uuid("AAAAAAAAAAAAAAAAAAAA+Q").is_err());
         assert!(parse_uuid("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").is_err());
     }

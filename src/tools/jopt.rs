@@ -4,9 +4,17 @@
 use super::options::{Opt, Parsed, Takes};
 use super::{Fault, Tool};
 
+/// Tools that say something before what is wrong with their options.
+const PREFIXES: &[(&str, &str)] = &[("kafka-get-offsets", "Error occurred: ")];
+
 /// # Errors
 /// joptsimple's sentences.
 pub(super) fn parse(tool: &'static Tool, arguments: &[String]) -> Result<Parsed, Fault> {
+    let prefix = PREFIXES.iter().find(|(name, _)| *name == tool.name).map_or("", |(_, prefix)| prefix);
+    read(tool, arguments).map_err(|fault| Fault::thrown(format!("{prefix}{}", fault.message(""))))
+}
+
+fn read(tool: &'static Tool, arguments: &[String]) -> Result<Parsed, Fault> {
     let options = tool.grammar.options();
     let mut parsed = Parsed::new(tool, arguments);
     let mut words = arguments.iter().peekable();

@@ -136,7 +136,7 @@ fn show(tool: &'static Tool, fault: &Fault, terminal: &mut Terminal) -> u8 {
         Fault::Terse(text) => terminal.error_text(text),
         Fault::Help { command } => {
             terminal.print(help::text(tool, *command));
-            return 0;
+            return argparse::help_code(tool);
         }
         Fault::Thrown(_) | Fault::Client(_) => terminal.error(fault.message("")),
         Fault::Exit(code) => return *code,

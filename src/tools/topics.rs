@@ -165,7 +165,7 @@ fn check(parsed: &Parsed, terminal: &mut Terminal) -> Result<(), Fault> {
     if parsed.has(ALTER) {
         if parsed.has(CONFIG) {
             return Err(Fault::usage(format!(
-                "Option combination \"[{BOOTSTRAP_SERVER}, {CONFIG}]\" can't be used with option \"{ALTER}\" (the kafka-configs CLI supports altering topic configs with a --bootstrap-server option)"
+                "Option combination \"[{CONFIG}, {BOOTSTRAP_SERVER}]\" can't be used with option \"{ALTER}\" (To alter topic configurations, the kafka-configs tool can be used.)"
             )));
         }
         parsed.check_required(&[PARTITIONS])?;

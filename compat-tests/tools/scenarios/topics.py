@@ -94,7 +94,6 @@ def mistakes(run):
         ["--describe", "--topics-with-overrides", "--unavailable-partitions"],
         ["--describe", "--if-exists"],
         ["--alter", "--topic", "t-x"],
-        ["--alter", "--topic", "t-x", "--config", "a=b"],
         ["--delete"],
         ["--delete", "--topic", "t-x", "--exclude-internal"],
         ["--list", "--delete-config", "x"],
@@ -103,6 +102,8 @@ def mistakes(run):
         ["--list", "more", "words"],
     ):
         run.tool(TOOL, *line)
+    # In Kafka's sentence the two stand in an order that changes from run to run.
+    run.tool(TOOL, "--alter", "--topic", "t-x", "--config", "a=b", ignore=[r"\[\[\S+ \S+\]\]"])
     run.tool(TOOL, "--list", bare=True)
     run.tool(TOOL, bare=True, err="no")
     run.tool(TOOL, "--help", bare=True, err="no")
