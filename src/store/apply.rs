@@ -12,7 +12,7 @@ use super::index::{Batch, Index};
 use super::keys::RunKey;
 use super::record_file::Seed;
 use super::table::{Slot, Table};
-use super::values::{FileValue, PartitionValue, Position, RunValue};
+use super::values::{FileValue, NO_TIMESTAMP, PartitionValue, Position, RunValue};
 use super::{LocalId, StoreError};
 
 /// Index rows that one step of reaping removes at most, so that the writer is back at its queue within a few milliseconds.
@@ -170,6 +170,7 @@ impl Applier {
             length_bytes: *run_bytes,
             bytes_before: value.bytes_end,
             crc: *run_crc,
+            max_timestamp_so_far_ms: value.max_timestamp_so_far_ms.max(*max_timestamp_ms),
         };
         self.index.families()?.put_run(batch, RunKey { local_id, base_offset: *base_offset }, &run);
         let in_file = u64::from(*run_bytes);
@@ -179,6 +180,7 @@ impl Applier {
         }
         self.dirty_files.insert(file_id);
         value.bytes_end += in_file;
+        value.max_timestamp_so_far_ms = run.max_timestamp_so_far_ms;
         value.log_end_offset = last_offset.saturating_add(1);
         Ok(())
     }
@@ -210,12 +212,15 @@ impl Applier {
             families.delete_run(batch, RunKey { local_id, base_offset });
             self.run_dies(&run);
         }
+        value.max_timestamp_so_far_ms = NO_TIMESTAMP;
         if end_offset > 0
             && let Some((base_offset, mut run)) = index.run_before(local_id, end_offset - 1)?
-            && run.last_offset >= end_offset
         {
-            run.last_offset = end_offset - 1;
-            families.put_run(batch, RunKey { local_id, base_offset }, &run);
+            value.max_timestamp_so_far_ms = run.max_timestamp_so_far_ms;
+            if run.last_offset >= end_offset {
+                run.last_offset = end_offset - 1;
+                families.put_run(batch, RunKey { local_id, base_offset }, &run);
+            }
         }
         value.bytes_end = bytes_end.unwrap_or(value.bytes_end);
         value.log_end_offset = end_offset;
@@ -240,6 +245,9 @@ impl Applier {
         }
         value.log_start_offset = log_start_offset;
         value.log_end_offset = value.log_end_offset.max(log_start_offset);
+        if value.log_start_offset == value.log_end_offset {
+            value.max_timestamp_so_far_ms = NO_TIMESTAMP;
+        }
         value.bytes_start = self.first_live_bytes(local_id, value)?;
         self.to_reap.push_back(Reap::BelowStart(local_id));
         Ok(())

@@ -23,7 +23,7 @@ macro_rules! conformance_suite {
             completions_come_in_order, truncation_drops_and_reuses_offsets, truncation_inside_a_run_lowers_its_end,
             truncation_below_the_start_empties, the_start_moves_up_only, the_start_passes_the_end, a_deleted_partition_is_gone,
             partitions_keep_apart, state_rows_change_with_their_write, state_rows_come_in_key_order, many_writes_go_in_together,
-            a_refused_write_of_many_leaves_nothing, timestamps_are_found, retention_says_where_to_start, local_ids_never_come_again, wrong_writes_are_refused, close_refuses_later_writes,
+            a_refused_write_of_many_leaves_nothing, timestamps_are_found, timestamps_in_any_order_are_found, retention_says_where_to_start, local_ids_never_come_again, wrong_writes_are_refused, close_refuses_later_writes,
             a_large_append_is_one_run, random_histories_match_a_model);
     };
     ($make:expr; $($case:ident),+) => {
@@ -485,6 +485,57 @@ pub(super) fn timestamps_are_found(subject: &mut dyn Subject) {
     assert_eq!(latest.base_offset, 40);
     write(&*subject.store(), Write::SetLogStart { local_id: id, log_start_offset: 50, state: vec![] }).expect("start");
     assert_eq!(block_on(subject.store().max_timestamp(id)), Ok(None));
+}
+
+pub(super) fn timestamps_in_any_order_are_found(subject: &mut dyn Subject) {
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = move |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below) as i64
+    };
+    let id = create(&*subject.store(), 0);
+    // Live runs: base and last offset, timestamp.
+    let mut runs: Vec<(i64, i64, i64)> = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    for round in 0..60 {
+        for _ in 0..20 {
+            let (records, timestamp) = (1 + next(5), end + next(if round % 3 == 0 { 400 } else { 10 }));
+            let append = Append { max_timestamp_ms: timestamp, ..append_of(id, end, records, 10) };
+            write(&*subject.store(), Write::Append(append)).expect("append");
+            runs.push((end, end + records - 1, timestamp));
+            end += records;
+        }
+        match next(6) {
+            0 => {
+                start += next((end - start) as u64 + 1);
+                let state = vec![];
+                write(&*subject.store(), Write::SetLogStart { local_id: id, log_start_offset: start, state })
+                    .expect("start");
+            }
+            1 => {
+                end = start + next((end - start) as u64 + 1);
+                write(&*subject.store(), Write::Truncate { local_id: id, end_offset: end, state: vec![] })
+                    .expect("truncate");
+                runs.iter_mut().for_each(|run| run.1 = run.1.min(end - 1));
+                runs.retain(|run| run.0 < end);
+            }
+            2 => subject.restart(),
+            _ => {}
+        }
+        runs.retain(|run| run.1 >= start);
+        let store = subject.store();
+        for _ in 0..20 {
+            let (timestamp, from) = (next(end as u64 + 500), next(end as u64 + 2));
+            let expected = runs.iter().find(|run| run.1 >= from && run.2 >= timestamp).map(|run| run.0);
+            let found = block_on(store.find_timestamp(id, timestamp, from)).expect("find");
+            assert_eq!(found.map(|info| info.base_offset), expected, "round {round}: {timestamp} from {from}");
+        }
+        let latest = runs.iter().rev().max_by_key(|run| run.2).map(|run| run.0);
+        let found = block_on(store.max_timestamp(id)).expect("max").map(|info| info.base_offset);
+        assert_eq!(found, latest, "round {round}");
+    }
 }
 
 pub(super) fn retention_says_where_to_start(subject: &mut dyn Subject) {

@@ -580,6 +580,30 @@ mod tests {
     conformance_suite!(OnDisk::new());
 
     #[test]
+    fn timestamps_are_found_among_very_many_runs_without_going_over_all() {
+        use super::super::conformance::{append_of, create, write_all};
+        const RUNS: i64 = 100_000;
+        let subject = OnDisk::new();
+        let store = subject.store();
+        let id = create(&*store, 0);
+        for from in (0..RUNS).step_by(5000) {
+            // Runs of two leaders are not joined.
+            let append = |n: i64| super::super::Append { leader_epoch: (n % 2) as i32, ..append_of(id, n, 1, 10) };
+            write_all(&*store, (from..from + 5000).map(|n| Write::Append(append(n))).collect()).expect("append");
+        }
+        let began = Instant::now();
+        for n in (0..RUNS).step_by(500) {
+            let found = block_on(store.find_timestamp(id, 1000 + n, 0)).expect("find").expect("a run");
+            assert_eq!((found.base_offset, found.last_offset), (n, n));
+        }
+        assert_eq!(block_on(store.max_timestamp(id)).expect("max").map(|run| run.base_offset), Some(RUNS - 1));
+        let took = began.elapsed();
+        println!("201 searches among {RUNS} runs: {took:?}");
+        // Going over all of them would read ten million rows.
+        assert!(took < Duration::from_secs(2), "201 searches took {took:?}");
+    }
+
+    #[test]
     fn a_second_store_on_the_folder_is_refused() {
         let subject = OnDisk::new();
         let error = DiskStore::open(small(subject.folder.path())).err().expect("refused").to_string();

@@ -14,7 +14,7 @@ use super::index::Index;
 use super::io::{Disk, DiskFile};
 use super::record_file::{Seed, file_name};
 use super::table::Table;
-use super::values::{PartitionValue, RunValue};
+use super::values::{PartitionValue, RunValue, UNKNOWN_TIMESTAMP};
 use super::{BoxFuture, LocalId, ReadRequest, Retention, Run, RunInfo, StoreError};
 
 /// Runs of one partition this near to each other are fetched in one read.
@@ -156,7 +156,50 @@ impl Reader {
         Ok(())
     }
 
+    /// What [`super::RecordStore::find_timestamp`] answers. By halves over the largest timestamps so far; run by run only where a run before the first has a
+    /// larger timestamp than what is asked for, or where rows do not tell.
     pub(super) fn find_timestamp(
+        &self,
+        local_id: LocalId,
+        timestamp_ms: i64,
+        from_offset: i64,
+    ) -> Result<Option<RunInfo>, StoreError> {
+        let value = self.value(local_id)?;
+        let Some(first) = self.rows_from(local_id, from_offset)?.next() else { return Ok(None) };
+        let (base_offset, first) = first?;
+        if first.max_timestamp_ms >= timestamp_ms {
+            return Ok(Some(first.info(base_offset)));
+        }
+        if value.max_timestamp_so_far_ms < timestamp_ms {
+            return Ok(None);
+        }
+        if first.max_timestamp_so_far_ms >= timestamp_ms {
+            return self.find_in_order(local_id, timestamp_ms, first.last_offset.saturating_add(1));
+        }
+        // No run that begins below `low` has it, and one that begins at `high` has it or is the end.
+        let (mut low, mut high) = (first.last_offset.saturating_add(1), value.log_end_offset);
+        let mut found = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.index.run_before(local_id, middle)?.filter(|(base_offset, _)| *base_offset >= low) {
+                Some((base_offset, run)) if run.max_timestamp_so_far_ms >= timestamp_ms => {
+                    high = base_offset;
+                    found = Some(run.info(base_offset));
+                }
+                Some((_, run)) => low = run.last_offset.saturating_add(1).max(middle + 1),
+                None => low = middle + 1,
+            }
+        }
+        match found {
+            // Runs were truncated meanwhile, and others came.
+            Some(info) if info.max_timestamp_ms < timestamp_ms => {
+                self.find_in_order(local_id, timestamp_ms, from_offset)
+            }
+            found => Ok(found),
+        }
+    }
+
+    fn find_in_order(
         &self,
         local_id: LocalId,
         timestamp_ms: i64,
@@ -185,6 +228,13 @@ impl Reader {
     }
 
     pub(super) fn max_timestamp(&self, local_id: LocalId) -> Result<Option<RunInfo>, StoreError> {
+        let largest_ms = self.value(local_id)?.max_timestamp_so_far_ms;
+        // Unless the run that has it is dead, or rows do not tell.
+        if largest_ms != UNKNOWN_TIMESTAMP
+            && let Some(found) = self.find_timestamp(local_id, largest_ms, 0)?
+        {
+            return Ok(Some(found));
+        }
         let mut best: Option<RunInfo> = None;
         for row in self.rows_from(local_id, 0)? {
             let (base_offset, run) = row?;

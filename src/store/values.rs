@@ -29,6 +29,13 @@ fn hex(bytes: &[u8]) -> String {
 
 /// First byte of every value. A newer format gets a number of its own.
 const VERSION: u8 = 1;
+/// Of run and partition rows that tell the largest timestamp so far. Rows of the version before are read as [`UNKNOWN_TIMESTAMP`].
+const TIMED_VERSION: u8 = 2;
+
+/// Larger than any timestamp: what rows say that do not know better, so that nobody takes an answer from them.
+pub(super) const UNKNOWN_TIMESTAMP: i64 = i64::MAX;
+/// Smaller than any: of a partition without runs.
+pub(super) const NO_TIMESTAMP: i64 = i64::MIN;
 
 /// Up to where the record files are indexed: what [`super::recovery`] walks from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,11 +73,21 @@ pub(super) struct PartitionValue {
     pub bytes_end: u64,
     /// No index row of a run lies below this.
     pub reaped_offset: i64,
+    /// [`RunValue::max_timestamp_so_far_ms`] of the last run.
+    pub max_timestamp_so_far_ms: i64,
 }
 
 impl PartitionValue {
     pub(super) fn new(id: TopicIdPartition) -> Self {
-        PartitionValue { id, log_start_offset: 0, log_end_offset: 0, bytes_start: 0, bytes_end: 0, reaped_offset: 0 }
+        PartitionValue {
+            id,
+            log_start_offset: 0,
+            log_end_offset: 0,
+            bytes_start: 0,
+            bytes_end: 0,
+            reaped_offset: 0,
+            max_timestamp_so_far_ms: NO_TIMESTAMP,
+        }
     }
 
     pub(super) fn size_bytes(&self) -> u64 {
@@ -92,6 +109,9 @@ pub(super) struct RunValue {
     pub bytes_before: u64,
     /// Over the batches, as [`super::record_file::Seed`] makes it.
     pub crc: u32,
+    /// The largest timestamp of this run and of those before it, dead ones perhaps among them: it never falls from run to run, so that a timestamp's run
+    /// can be searched for by halves, whatever the order of the timestamps themselves.
+    pub max_timestamp_so_far_ms: i64,
 }
 
 impl RunValue {
@@ -126,6 +146,20 @@ impl<'a> Reader<'a> {
             Some((&VERSION, rest)) => Ok(Reader { what, whole, rest }),
             _ => Err(Malformed::value(what, whole)),
         }
+    }
+
+    /// For values that have had two formats: whether it is the one with the largest timestamp so far.
+    fn timed(what: &'static str, whole: &'a [u8]) -> Result<(Self, bool), Malformed> {
+        match whole.split_first() {
+            Some((&VERSION, rest)) => Ok((Reader { what, whole, rest }, false)),
+            Some((&TIMED_VERSION, rest)) => Ok((Reader { what, whole, rest }, true)),
+            _ => Err(Malformed::value(what, whole)),
+        }
+    }
+
+    fn timestamp(&mut self) -> Result<i64, Malformed> {
+        let zigzag = self.varint()?;
+        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
     }
 
     fn error(&self) -> Malformed {
@@ -165,6 +199,11 @@ impl<'a> Reader<'a> {
     fn finish<T>(self, value: T) -> Result<T, Malformed> {
         if self.rest.is_empty() { Ok(value) } else { Err(self.error()) }
     }
+}
+
+/// Zigzag: a timestamp may be negative (-1 for none).
+fn put_timestamp(out: &mut Vec<u8>, timestamp_ms: i64) {
+    put_varint(out, (timestamp_ms << 1 ^ timestamp_ms >> 63) as u64);
 }
 
 /// An offset as a varint. Stored offsets are never negative.
@@ -212,7 +251,7 @@ impl FileValue {
 
 impl PartitionValue {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = vec![TIMED_VERSION];
         out.extend_from_slice(self.id.topic_id.as_bytes());
         out.extend_from_slice(&self.id.partition.to_be_bytes());
         put_offset(&mut out, self.log_start_offset);
@@ -220,11 +259,12 @@ impl PartitionValue {
         put_varint(&mut out, self.bytes_start);
         put_varint(&mut out, self.bytes_end);
         put_offset(&mut out, self.reaped_offset);
+        put_timestamp(&mut out, self.max_timestamp_so_far_ms);
         out
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new("malformed partition row", bytes)?;
+        let (mut reader, is_timed) = Reader::timed("malformed partition row", bytes)?;
         let topic_id = Uuid::from_bytes(reader.array()?);
         let partition = i32::from_be_bytes(reader.array()?);
         let value = PartitionValue {
@@ -234,6 +274,7 @@ impl PartitionValue {
             bytes_start: reader.varint()?,
             bytes_end: reader.varint()?,
             reaped_offset: reader.offset()?,
+            max_timestamp_so_far_ms: if is_timed { reader.timestamp()? } else { UNKNOWN_TIMESTAMP },
         };
         reader.finish(value)
     }
@@ -242,30 +283,34 @@ impl PartitionValue {
 impl RunValue {
     /// Appends the encoded value to `out`.
     pub(super) fn encode_to(&self, base_offset: i64, out: &mut Vec<u8>) {
-        out.push(VERSION);
+        out.push(TIMED_VERSION);
         put_varint(out, self.last_offset.wrapping_sub(base_offset) as u64);
-        // Zigzag: a timestamp may be negative (-1 for none).
-        put_varint(out, (self.max_timestamp_ms << 1 ^ self.max_timestamp_ms >> 63) as u64);
+        put_timestamp(out, self.max_timestamp_ms);
         put_varint(out, self.file_id);
         put_varint(out, self.position);
         put_varint(out, u64::from(self.length_bytes));
         put_varint(out, self.bytes_before);
         out.extend_from_slice(&self.crc.to_be_bytes());
+        // One byte where timestamps rise.
+        put_varint(out, self.max_timestamp_so_far_ms.wrapping_sub(self.max_timestamp_ms) as u64);
     }
 
     pub(super) fn decode(base_offset: i64, bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new("malformed run row", bytes)?;
+        let (mut reader, is_timed) = Reader::timed("malformed run row", bytes)?;
         let last_offset = base_offset.checked_add(reader.offset()?).ok_or_else(|| reader.error())?;
-        let zigzag = reader.varint()?;
-        let value = RunValue {
+        let mut value = RunValue {
             last_offset,
-            max_timestamp_ms: (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64),
+            max_timestamp_ms: reader.timestamp()?,
             file_id: reader.varint()?,
             position: reader.varint()?,
             length_bytes: reader.varint()?.try_into().map_err(|_| reader.error())?,
             bytes_before: reader.varint()?,
             crc: u32::from_be_bytes(reader.array()?),
+            max_timestamp_so_far_ms: UNKNOWN_TIMESTAMP,
         };
+        if is_timed {
+            value.max_timestamp_so_far_ms = value.max_timestamp_ms.wrapping_add(reader.varint()? as i64);
+        }
         reader.finish(value)
     }
 }
@@ -303,6 +348,7 @@ mod tests {
                 bytes_start: a,
                 bytes_end: b,
                 reaped_offset: base / 2,
+                max_timestamp_so_far_ms: timestamp,
             };
             prop_assert_eq!(PartitionValue::decode(&row.encode()), Ok(row));
             let base = base / 2;
@@ -314,10 +360,18 @@ mod tests {
                 length_bytes: c,
                 bytes_before: a ^ b,
                 crc: c,
+                max_timestamp_so_far_ms: base,
             };
             let mut bytes = Vec::new();
             run.encode_to(base, &mut bytes);
             prop_assert_eq!(RunValue::decode(base, &bytes), Ok(run));
+            // A row of the format before has no such number.
+            let mut without = Vec::new();
+            RunValue { max_timestamp_so_far_ms: timestamp, ..run }.encode_to(base, &mut without);
+            prop_assert_eq!(without.pop(), Some(0));
+            without[0] = VERSION;
+            let unknown = RunValue { max_timestamp_so_far_ms: UNKNOWN_TIMESTAMP, ..run };
+            prop_assert_eq!(RunValue::decode(base, &without), Ok(unknown));
         }
 
         #[test]
