@@ -12,6 +12,7 @@ mod logging;
 mod pages;
 mod started;
 mod upkeep;
+mod why;
 
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashMap};

@@ -107,7 +107,8 @@ pub struct ToldAddress {
 
 #[derive(Debug, Default)]
 struct Details {
-    fetch: Option<FetchWait>,
+    /// With the number of requests up to it.
+    fetch: Option<(u64, FetchWait)>,
     member: Option<Membership>,
     told: Option<ToldAddress>,
     refusals: Vec<Refusal>,
@@ -239,13 +240,14 @@ impl Activity {
 
     /// A fetch waits for bytes.
     pub fn waits_with_fetch(&self, fetch: FetchWait) -> Waiting<'_> {
-        self.details.lock().fetch = Some(fetch);
+        self.details.lock().fetch = Some((self.requests(), fetch));
         self.waits(Wait::FetchBytes)
     }
 
-    /// The last fetch that had to wait.
+    /// The fetch that waits, or was the last one to wait, if the client has asked once at most since.
     pub fn last_fetch(&self) -> Option<FetchWait> {
-        self.details.lock().fetch.clone()
+        let (at, fetch) = self.details.lock().fetch.clone()?;
+        (self.requests() <= at + 1).then_some(fetch)
     }
 
     /// The client speaks as a member of a group.

@@ -88,7 +88,8 @@ impl RequestContext {
         if let Some(more) = TOLD.pass(&(client.ip(), client_id, self.api_key, error.code())) {
             let api =
                 ApiKey::try_from(self.api_key).map_or_else(|()| self.api_key.to_string(), |key| format!("{key:?}"));
-            tracing::warn!(%client, client_id, api, subject, error = ?error, reason = %said, more, "request refused");
+            let reason = said.to_string();
+            tracing::warn!(%client, client_id, api, subject, error = ?error, reason, more, "request refused");
         }
     }
 }

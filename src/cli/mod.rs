@@ -6,6 +6,7 @@ mod data_folder;
 mod footprint;
 mod image;
 mod server_start;
+mod why;
 
 use crate::config::{BrokerConfig, ConfigError, Origin, Settings, docs};
 use crate::tools::{self, Terminal, completions, man};
@@ -62,6 +63,8 @@ enum Command {
         /// As in kafka-topics, or topics.
         tool: Option<String>,
     },
+    /// Ask a broker why a client, or a group, is stuck.
+    Why(why::Why),
     /// What the start scripts of the container image call.
     #[command(subcommand)]
     Image(ImageCommand),
@@ -109,6 +112,7 @@ pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -
         Some(Command::ConfigDocs) => return print(&docs::markdown()),
         Some(Command::Completions { shell }) => return print_completions(&shell),
         Some(Command::Man { tool }) => return print_man(tool.as_deref()),
+        Some(Command::Why(asked)) => return why::run(&asked),
         Some(Command::Image(command)) => return for_image(command, environment),
         Some(Command::Serve(given)) => {
             (given.file, [arguments.overrides.overrides, given.overrides.overrides].concat())

@@ -1,4 +1,4 @@
-//! The HTTP server for `/metrics`, `/healthz`, `/ready` and `/lag`. Small and bounded: it must never cost the broker more than it tells.
+//! The HTTP server for `/metrics`, `/healthz`, `/ready`, `/lag` and `/why`. Small and bounded: it must never cost the broker more than it tells.
 //!
 //! Knows nothing of the broker: what it shows comes from [`Pages`]. Reads no request body.
 
@@ -6,7 +6,7 @@ use crate::config::listener::BindAddress;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -46,6 +46,56 @@ impl Condition {
     }
 }
 
+/// What an `acks=all` write survives, once it is acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Durability {
+    /// `synced`, `replicated` or `written`.
+    pub name: &'static str,
+    /// The same in a sentence.
+    pub meaning: &'static str,
+}
+
+/// Whom `/why` is asked about. Neither a client nor a group is everybody who has something to complain of.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WhyAsked {
+    /// A client id, a host or an address with its port.
+    pub client: Option<String>,
+    pub group: Option<String>,
+    /// For people, instead of JSON.
+    pub as_text: bool,
+}
+
+impl WhyAsked {
+    fn of(query: &str, accept: &str) -> Self {
+        let value = |name: &str| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(key, _)| *key == name).map(|(_, value)| decoded(value)).filter(|value| !value.is_empty())
+        };
+        let as_text = match value("format").as_deref() {
+            Some(format) => format == "text",
+            None => accept.contains("text/plain") && !accept.contains("application/json"),
+        };
+        Self { client: value("client"), group: value("group"), as_text }
+    }
+}
+
+/// A value of a query as it was before it was encoded (`+` and `%41`). What is not well encoded stays as it is.
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let hex = behind.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let escaped = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%');
+        bytes.push(match (escaped, first) {
+            (Some(byte), _) => byte,
+            (None, b'+') => b' ',
+            (None, other) => *other,
+        });
+        rest = if escaped.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// What the server shows. Called for each request, off the async workers: may take milliseconds.
 pub trait Pages: Send + Sync + 'static {
     /// `/metrics`: Prometheus's text format.
@@ -56,6 +106,10 @@ pub trait Pages: Send + Sync + 'static {
     fn health(&self) -> Condition;
     /// `/ready`: good when clients can be served; otherwise what is awaited.
     fn readiness(&self) -> Condition;
+    /// `/ready` tells, too: what an acknowledged write survives.
+    fn durability(&self) -> Durability;
+    /// `/why`: what keeps clients waiting.
+    fn why(&self, asked: &WhyAsked) -> String;
 }
 
 /// Opens the address: without a host every address of the machine, of both families where the machine has both.
@@ -134,7 +188,7 @@ async fn accept(
 async fn connection(stream: TcpStream, pages: Arc<dyn Pages>, mut end: watch::Receiver<bool>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let pages = pages.clone();
-        async move { Ok::<_, Infallible>(answer(request.method().clone(), request.uri().path().to_owned(), pages).await) }
+        async move { Ok::<_, Infallible>(answer(&request, pages).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -158,14 +212,17 @@ async fn connection(stream: TcpStream, pages: Arc<dyn Pages>, mut end: watch::Re
     }
 }
 
-async fn answer(method: Method, path: String, pages: Arc<dyn Pages>) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, pages: Arc<dyn Pages>) -> Response<Full<Bytes>> {
     const TEXT: &str = "text/plain; charset=utf-8";
     const JSON: &str = "application/json";
-    if method != Method::GET && method != Method::HEAD {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".into());
         response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
         return response;
     }
+    let path = request.uri().path().to_owned();
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let asked = WhyAsked::of(request.uri().query().unwrap_or_default(), accept);
     let made = tokio::task::spawn_blocking(move || match path.as_str() {
         "/metrics" => page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", pages.metrics()),
         "/healthz" => {
@@ -175,12 +232,19 @@ async fn answer(method: Method, path: String, pages: Arc<dyn Pages>) -> Response
         }
         "/ready" => {
             let readiness = pages.readiness();
-            let body = serde_json::json!({ "ready": readiness.is_good(), "waiting_for": readiness.reasons });
+            let durability = pages.durability();
+            let body = serde_json::json!({
+                "ready": readiness.is_good(),
+                "waiting_for": readiness.reasons,
+                "durability": durability.name,
+                "acknowledged": durability.meaning,
+            });
             page(status(&readiness), JSON, format!("{body}\n"))
         }
         "/lag" => page(StatusCode::OK, JSON, pages.lag()),
-        "/" => page(StatusCode::OK, TEXT, "Ottla: /metrics /healthz /ready /lag\n".into()),
-        _ => page(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /healthz, /ready and /lag\n".into()),
+        "/why" => page(StatusCode::OK, if asked.as_text { TEXT } else { JSON }, pages.why(&asked)),
+        "/" => page(StatusCode::OK, TEXT, "Ottla: /metrics /healthz /ready /lag /why\n".into()),
+        _ => page(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /healthz, /ready, /lag and /why\n".into()),
     });
     match made.await {
         Ok(response) => response,
@@ -228,6 +292,14 @@ mod tests {
         fn readiness(&self) -> Condition {
             let reasons = if self.is_ready.load(Ordering::SeqCst) { vec![] } else { vec!["the \"log\"".into()] };
             Condition { reasons }
+        }
+
+        fn durability(&self) -> Durability {
+            Durability { name: "synced", meaning: "on stable storage" }
+        }
+
+        fn why(&self, asked: &WhyAsked) -> String {
+            format!("{asked:?}\n")
         }
     }
 
@@ -282,6 +354,22 @@ mod tests {
         assert!(reply.contains("content-type: application/json") && reply.ends_with("{\"groups\":[]}\n"), "{reply}");
         assert!(ask(server.address, &get("/other")).await.starts_with("HTTP/1.1 404"));
         assert!(ask(server.address, b"DELETE /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 405"));
+    }
+
+    #[tokio::test]
+    async fn the_question_why_is_read_from_the_query() {
+        let server = start().await;
+        let reply = ask(server.address, &get("/why?client=my%20app%2F1&group=a+b")).await;
+        assert!(reply.contains("content-type: application/json"), "{reply}");
+        assert!(
+            reply.ends_with("WhyAsked { client: Some(\"my app/1\"), group: Some(\"a b\"), as_text: false }\n"),
+            "{reply}"
+        );
+        let reply = ask(server.address, &get("/why?format=text")).await;
+        assert!(reply.contains("text/plain") && reply.contains("client: None"), "{reply}");
+        assert_eq!(decoded("100%25%zz%4"), "100%%zz%4");
+        assert!(WhyAsked::of("", "text/plain").as_text && !WhyAsked::of("", "*/*").as_text);
+        assert!(ask(server.address, &get("/ready")).await.contains(r#""durability":"synced""#));
     }
 
     #[tokio::test]

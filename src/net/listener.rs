@@ -345,14 +345,14 @@ fn log_end(connection: &Connection, ended: &Ended) {
     let client_id = connection.activity.client_id();
     match ended {
         Ended::Request(CloseReason::Internal(_)) => {
-            error!(%listener, connection = id, %client, %client_id, reason = %ended, "connection closed");
+            error!(%listener, connection = id, %client, client_id = &*client_id, reason = %ended, "connection closed");
         }
         _ if ended.is_fault() => {
             let reason = ended.to_string();
             if let Some(more) = TOLD.pass(&(client.ip(), &client_id, &reason)) {
-                warn!(%listener, connection = id, %client, %client_id, reason, more, "connection closed");
+                warn!(%listener, connection = id, %client, client_id = &*client_id, reason, more, "connection closed");
             }
         }
-        _ => debug!(%listener, connection = id, %client, %client_id, reason = %ended, "connection closed"),
+        _ => debug!(%listener, connection = id, %client, client_id = &*client_id, reason = %ended, "connection closed"),
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::lag;
+use super::{lag, why};
 use crate::api::Broker;
-use crate::net::http::{Condition, Pages};
+use crate::net::http::{Condition, Durability, Pages, WhyAsked};
 use crate::store::Health;
 
 /// The pages of one node.
@@ -49,5 +49,23 @@ impl Pages for NodePages {
             condition.reasons.push("the node is stopping".to_owned());
         }
         condition
+    }
+
+    fn durability(&self) -> Durability {
+        // A node is its whole cluster, so every partition has one replica: nothing is replicated.
+        match self.broker.config().sync_single_replica {
+            true => Durability {
+                name: "synced",
+                meaning: "an acks=all write is on stable storage when it is acknowledged: it survives a power failure, not the loss of the disk",
+            },
+            false => Durability {
+                name: "written",
+                meaning: "an acks=all write is handed to the operating system when it is acknowledged: it survives the end of the process, not a power failure (ottla.sync.single.replica=false)",
+            },
+        }
+    }
+
+    fn why(&self, asked: &WhyAsked) -> String {
+        why::page(&self.broker, asked)
     }
 }

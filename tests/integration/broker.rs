@@ -63,6 +63,11 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// A port of the loopback address that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 fn serve(folder: &Path, overrides: &[(&str, &str)]) -> Command {
     let mut command = command(&["serve"]);
     let folder = folder.to_str().unwrap();

@@ -39,12 +39,17 @@ pub fn topic_name(name: &str) -> TopicName {
 
 /// A frame with its length prefix.
 pub fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) -> Bytes {
+    frame_of("integration", version, correlation_id, request)
+}
+
+/// As [`frame`], from a client with this id.
+fn frame_of<R: Request>(client_id: &str, version: i16, correlation_id: i32, request: &R) -> Bytes {
     let mut body = BytesMut::new();
     let header = RequestHeader::default()
         .with_request_api_key(R::KEY)
         .with_request_api_version(version)
         .with_correlation_id(correlation_id)
-        .with_client_id(Some(text("integration")));
+        .with_client_id(Some(text(client_id)));
     header.encode(&mut body, R::header_version(version)).unwrap();
     request.encode(&mut body, version).unwrap();
     let mut out = BytesMut::with_capacity(body.len() + 4);
@@ -56,6 +61,7 @@ pub fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) -> Byte
 pub struct Client {
     pub stream: TcpStream,
     next_correlation_id: i32,
+    client_id: String,
 }
 
 impl Client {
@@ -68,14 +74,20 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, next_correlation_id: 1 })
+        Ok(Self { stream, next_correlation_id: 1, client_id: "integration".to_owned() })
+    }
+
+    /// The same connection under a `client.id` of its own.
+    pub fn named(mut self, client_id: &str) -> Self {
+        client_id.clone_into(&mut self.client_id);
+        self
     }
 
     /// Sends without waiting; gives the correlation id.
     pub fn send<R: Request>(&mut self, version: i16, request: &R) -> io::Result<i32> {
         let id = self.next_correlation_id;
         self.next_correlation_id += 1;
-        self.stream.write_all(&frame(version, id, request))?;
+        self.stream.write_all(&frame_of(&self.client_id, version, id, request))?;
         Ok(id)
     }
 

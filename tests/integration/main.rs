@@ -13,6 +13,7 @@ mod memory;
 mod mutation;
 mod retention;
 mod semantics;
+mod why;
 
 use std::time::{Duration, Instant};
 

@@ -14,6 +14,7 @@
 mod join;
 mod membership;
 mod rebalance;
+pub mod status;
 mod subscription;
 mod sync;
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod requests;
 pub mod shard;
 #[cfg(test)]
 mod simulation;
+pub mod status;
 pub mod survey;
 
 use kafka_protocol::ResponseError;

@@ -82,6 +82,11 @@ impl GroupShard {
         }
     }
 
+    /// A group of the classic protocol.
+    pub(super) fn group(&self, group_id: &str) -> Option<&ClassicGroup> {
+        self.groups.get(group_id)
+    }
+
     fn token(&mut self) -> Token {
         self.next_token += 1;
         self.next_token
