@@ -195,3 +195,59 @@ fn tools_are_called_by_many_names() {
     assert_eq!(called(&["ottla"]), None);
     assert_eq!(called(&["topics", "--list"]), None, "only Kafka's own names are looked for in the program's");
 }
+
+/// Runs a tool's command lines on a broker of their own, and gives the JSON that each wrote.
+async fn documents(lines: &'static [&'static [&'static str]]) -> Vec<serde_json::Value> {
+    let broker = crate::EmbeddedBroker::start().await.unwrap();
+    let bootstrap = broker.bootstrap().to_owned();
+    let ran = tokio::task::spawn_blocking(move || {
+        let mut documents = Vec::new();
+        for line in lines {
+            let (name, arguments) = line.split_first().unwrap();
+            let mut arguments = arguments.to_vec();
+            arguments.extend(["--bootstrap-server", &bootstrap]);
+            let (code, out, err) = outcome(find(name).unwrap(), &arguments);
+            assert_eq!((code, err.as_str()), (0, ""), "{line:?}: {out}");
+            documents.push(serde_json::from_str(&out).unwrap_or(serde_json::Value::Null));
+        }
+        documents
+    });
+    let documents = ran.await.unwrap();
+    broker.stop().await;
+    documents
+}
+
+#[tokio::test]
+async fn json_says_what_the_lines_say() {
+    let told = documents(&[
+        &["topics", "--create", "--topic", "letters", "--partitions", "2", "--config", "retention.ms=5000"],
+        &["topics", "--list", "--output", "json"],
+        &["topics", "--describe", "--output=json"],
+        &["topics", "--describe", "--under-replicated-partitions", "--output=json"],
+        &["configs", "--describe", "--topic", "letters", "--output", "json"],
+        &["broker-api-versions", "--output", "json"],
+        &["cluster", "list-endpoints", "--output", "json"],
+    ])
+    .await;
+    let [_, list, topics, none, configs, versions, endpoints] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(list.to_string(), r#"["letters"]"#);
+    assert_eq!(topics[0]["topic"], "letters");
+    assert_eq!(topics[0]["configs"]["retention.ms"], "5000");
+    assert_eq!(topics[0]["partitions"].as_array().unwrap().len(), 2);
+    assert_eq!(topics[0]["partitions"][1]["partition"], 1);
+    assert_eq!(none[0]["partitions"].as_array().unwrap().len(), 0);
+    assert_eq!(configs[0]["entityName"], "letters");
+    assert_eq!(configs[0]["configs"][0]["name"], "retention.ms");
+    assert!(versions[0]["apis"].as_array().unwrap().iter().any(|api| api["name"] == "Produce"));
+    assert_eq!(endpoints[0]["endpointType"], "broker");
+}
+
+#[test]
+fn what_keeps_a_tool_from_its_broker_is_an_error() {
+    let topics = find("topics").unwrap();
+    let (code, out, err) = outcome(topics, &["--list", "--bootstrap-server", "nowhere"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!(err, "Failed to create new KafkaAdminClient\nInvalid url in bootstrap.servers: nowhere\n");
+    let (code, _, err) = outcome(topics, &["--list", "--bootstrap-server", "a:1", "--output", "xml"]);
+    assert_eq!(code, 1, "{err}");
+}

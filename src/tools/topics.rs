@@ -223,8 +223,9 @@ fn ensure_exists(parsed: &Parsed, found: &[String]) -> Result<(), Fault> {
 }
 
 async fn list(parsed: &Parsed, client: &Client, terminal: &mut Terminal) -> Result<(), Fault> {
+    let is_json = connect::wants_json(parsed)?;
     let names = matching(parsed, client).await?;
-    match connect::wants_json(parsed)? {
+    match is_json {
         true => terminal.line(serde_json::json!(names)),
         false => terminal.line(names.join("\n")),
     }

@@ -50,6 +50,7 @@ impl Shown {
 
 pub(super) async fn run(parsed: &Parsed, client: &Client, terminal: &mut Terminal) -> Result<(), Fault> {
     let limit: i32 = parsed.number(PARTITION_LIMIT)?.unwrap_or(2_000);
+    let is_json = connect::wants_json(parsed)?;
     let names = chosen(parsed, client).await?;
     // Kafka's client gives them in the order of a map that was made for as many.
     let names = hash_map_order(names, HASH_MAP_BUCKETS, |name| java::hash(name));
@@ -64,7 +65,7 @@ pub(super) async fn run(parsed: &Parsed, client: &Client, terminal: &mut Termina
     let shown: Vec<Shown> =
         described.into_iter().zip(configs).map(|(topic, configs)| Shown { topic, configs }).collect();
     let filter = Filter { parsed, live: &live, moves: &moves };
-    match connect::wants_json(parsed)? {
+    match is_json {
         true => terminal.line(filter.as_json(&shown)),
         false => shown.iter().for_each(|shown| filter.print(shown, terminal)),
     }
