@@ -122,6 +122,7 @@ impl Registry {
     /// What has to be done now and then: to be called every [`UPKEEP`].
     pub fn upkeep(&self) {
         let now = Instant::now();
+        self.topics.tidy();
         self.rates.sample(now, |metric| self.values(metric));
         let mut turned = self.turned.lock();
         if now.duration_since(*turned) < TURN {

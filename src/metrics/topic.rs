@@ -76,14 +76,16 @@ impl TopicSets {
 
     pub(super) fn collect(&self, scrape: &mut Scrape) {
         self.broker.collect(scrape, &[]);
-        let mut topics = self.topics.lock();
-        topics.retain(|topic, metrics| {
-            let Some(metrics) = metrics.upgrade() else { return false };
-            if !metrics.topic.is_untouched() {
+        for (topic, metrics) in self.topics.lock().iter() {
+            if let Some(metrics) = metrics.upgrade().filter(|metrics| !metrics.topic.is_untouched()) {
                 metrics.topic.collect(scrape, &[("topic", topic)]);
             }
-            true
-        });
+        }
+    }
+
+    /// Forgets the names of topics that are gone.
+    pub(super) fn tidy(&self) {
+        self.topics.lock().retain(|_, metrics| metrics.strong_count() > 0);
     }
 }
 
@@ -163,7 +165,15 @@ mod tests {
             page.contains("kafka_server_brokertopicmetrics_messagesin_total 7\n"),
             "the broker's count stays: {page}"
         );
-        registry.topic(&"gone".into()).produced(1, 1);
+        registry.upkeep();
+        let again = registry.topic(&"gone".into());
+        again.produced(1, 1);
+        registry.upkeep();
+        let page = registry.render();
+        assert!(
+            page.contains("kafka_server_brokertopicmetrics_messagesin_total{topic=\"gone\"} 1\n"),
+            "a new topic: {page}"
+        );
         drop(untouched);
     }
 }
