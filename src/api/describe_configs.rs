@@ -129,7 +129,7 @@ fn result(entry: Entry, wanted: Wanted) -> DescribeConfigsResourceResult {
         .with_is_sensitive(entry.sensitive)
         .with_synonyms(synonyms.into_iter().map(synonym).collect())
         .with_config_type(entry.key.map_or(0, |key| key.kind.wire_code()))
-        .with_documentation(documented.map(|key| StrBytes::from_static_str(key.doc)))
+        .with_documentation(documented.map(|key| StrBytes::from_string(key.documentation())))
 }
 
 fn synonym(synonym: Synonym) -> DescribeConfigsSynonym {

@@ -314,11 +314,6 @@ impl BrokerConfig {
         set.map(PathBuf::from).or_else(|| self.log_dirs().into_iter().next()).unwrap_or_default()
     }
 
-    /// Where controllers can be found when there is no fixed set of voters, as `host:port`.
-    pub fn quorum_bootstrap_servers(&self) -> Vec<String> {
-        self.values.get("controller.quorum.bootstrap.servers").and_then(Vec::<String>::from_value).unwrap_or_default()
-    }
-
     /// Where HTTP is served; `None` for nowhere. The text was checked when it was parsed.
     pub fn metrics_address(&self) -> Option<BindAddress> {
         let text = self.values.get("metrics.address").and_then(String::from_value)?;

@@ -1,6 +1,6 @@
 //! Prints the tables as Markdown, for people. Reads the rows only; says nothing that they do not.
 
-use super::key::{ConfigKey, Effect, Preset};
+use super::key::{ConfigKey, Preset};
 use super::{broker, client_metrics, group, topic};
 use std::fmt::Write;
 
@@ -8,8 +8,7 @@ use std::fmt::Write;
 pub fn markdown() -> String {
     let mut page = String::from(
         "# Configuration\n\nNames, types and presets are those of Apache Kafka 4.3; keys that begin with `ottla.` and `metrics.address` are Ottla's own.\n\
-         A key marked *not needed* is accepted and changes nothing, because nothing here needs it. A key marked *not yet* is accepted, but what Kafka\n\
-         does with it is still missing.\n",
+         What is accepted and has no effect says so: because nothing here needs it, or because what Kafka does with it is still missing.\n",
     );
     section(&mut page, "Broker", broker::broker_keys().iter().copied(), true);
     section(&mut page, "Topic", topic::topic_keys().iter(), false);
@@ -28,13 +27,8 @@ fn section<'a>(page: &mut String, title: &str, keys: impl Iterator<Item = &'a Co
             Preset::Null => "",
             Preset::Is(text) => text,
         };
-        let effect = match key.effect {
-            Effect::Works => "",
-            Effect::Moot => " *Not needed.*",
-            Effect::Missing => " *Not yet.*",
-        };
         let (name, kind, allowed) = (key.name, key.kind.name().to_lowercase(), key.allowed().replace('|', "\\|"));
         let update = scope(&key.update.to_string());
-        let _ = writeln!(page, "| {name} | {kind} | {preset} | {allowed} |{update} {}{effect} |", key.doc);
+        let _ = writeln!(page, "| {name} | {kind} | {preset} | {allowed} |{update} {} |", key.documentation());
     }
 }

@@ -138,6 +138,16 @@ impl ConfigKey {
         self.kind == Kind::Password
     }
 
+    /// What the key means, and whether it does that here.
+    pub fn documentation(&self) -> String {
+        let effect = match self.effect {
+            Effect::Works => "",
+            Effect::Moot => " (Accepted; nothing here needs it.)",
+            Effect::Missing => " (Accepted, without effect yet.)",
+        };
+        format!("{}{effect}", self.doc)
+    }
+
     /// The value when nobody sets the key.
     ///
     /// # Errors

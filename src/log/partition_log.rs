@@ -348,12 +348,6 @@ impl PartitionLog {
         }
     }
 
-    /// The last epoch known, with its start.
-    pub fn latest_epoch(&self) -> Result<Option<EpochEntry>, LogError> {
-        let mut state = self.state.lock();
-        Ok(self.loaded(&mut state)?.epochs.latest())
-    }
-
     /// The epoch that the record at `offset` was written in.
     pub fn epoch_at(&self, offset: i64) -> Result<Option<LeaderEpoch>, LogError> {
         let mut state = self.state.lock();

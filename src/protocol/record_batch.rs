@@ -9,8 +9,6 @@
 //! Base offset and leader epoch lie before the checksummed part, so a leader sets them without touching the checksum.
 //! Never looks at the records themselves: `records` does.
 
-use bytes::Bytes;
-
 use super::batch_error::BatchError;
 use super::compression::Compression;
 use crate::types::limits::RECORD_BATCH_HEADER_BYTES;
@@ -217,11 +215,6 @@ impl BatchHeader {
     pub fn timestamp_type(&self) -> TimestampType {
         self.attributes.timestamp_type()
     }
-
-    /// When the batch's tombstones and markers may go, once the cleaner has set it (KIP-534).
-    pub fn delete_horizon_ms(&self) -> Option<i64> {
-        self.attributes.has_delete_horizon().then_some(self.base_timestamp_ms)
-    }
 }
 
 /// `sequence + increment`, wrapping from `i32::MAX` to 0.
@@ -319,14 +312,6 @@ impl<'a> Iterator for Batches<'a> {
             }
         }
     }
-}
-
-/// As [`Batches`], but each batch is a slice that shares the buffer.
-pub fn split_batches(buffer: &Bytes) -> impl Iterator<Item = Result<(BatchHeader, Bytes), BatchError>> + '_ {
-    Batches::new(buffer).map(|view| {
-        let view = view?;
-        Ok((view.header, buffer.slice(view.position..view.position + view.bytes.len())))
-    })
 }
 
 /// A whole batch whose header can be changed in place.

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use super::batch_error::BatchError;
 use super::compression::Compression;
-use super::record_batch::{BatchHeader, BatchView, NO_SEQUENCE, NO_TIMESTAMP, TimestampType, add_sequence};
+use super::record_batch::{BatchHeader, BatchView, NO_SEQUENCE, TimestampType, add_sequence};
 use super::varint;
 
 /// One record. Bytes are borrowed from the batch or from the reader's buffer.
@@ -303,24 +303,4 @@ pub fn first_at_or_after(
         }
     }
     Ok(None)
-}
-
-/// The largest timestamp and the first record that has it. `None` when no record has a timestamp.
-pub fn largest_timestamp(
-    batch: &BatchView<'_>,
-    max_decompressed_bytes: usize,
-) -> Result<Option<TimestampOffset>, BatchError> {
-    let mut records = RecordReader::new(batch, max_decompressed_bytes)?;
-    let mut best = TimestampOffset { timestamp_ms: NO_TIMESTAMP, offset: -1 };
-    while let Some(record) = records.next() {
-        let record = record?;
-        if record.timestamp_ms > best.timestamp_ms {
-            best = TimestampOffset { timestamp_ms: record.timestamp_ms, offset: record.offset };
-            // All records of such a batch have the batch's time.
-            if batch.header.timestamp_type() == TimestampType::LogAppendTime {
-                break;
-            }
-        }
-    }
-    Ok((best.timestamp_ms > NO_TIMESTAMP).then_some(best))
 }

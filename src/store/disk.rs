@@ -146,7 +146,6 @@ pub struct DiskStore {
     disk: Arc<dyn Disk>,
     pool: IoPool,
     writer: Mutex<Option<JoinHandle<()>>>,
-    opened_clean: bool,
     _lock: File,
 }
 
@@ -234,12 +233,7 @@ impl DiskStore {
         let writer =
             std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run()).map_err(failed)?;
         let pool = IoPool::new(shared.options.read_threads);
-        Ok(DiskStore { shared, disk, pool, writer: Mutex::new(Some(writer)), opened_clean, _lock: lock })
-    }
-
-    /// Whether the last stop was a clean one. After another one, the controller must not count this broker's replicas as eligible leaders.
-    pub fn opened_clean(&self) -> bool {
-        self.opened_clean
+        Ok(DiskStore { shared, disk, pool, writer: Mutex::new(Some(writer)), _lock: lock })
     }
 
     /// Checks the writes and queues them, under one lock.
@@ -572,7 +566,6 @@ mod tests {
             assert_eq!(Arc::strong_count(&store), 1, "a test still holds the store");
             drop(store);
             let store = DiskStore::open(small(self.folder.path())).expect("open");
-            assert_eq!(store.opened_clean(), clean);
             self.store = Some(Arc::new(store));
         }
     }
