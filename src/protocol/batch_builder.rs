@@ -141,6 +141,11 @@ impl BatchBuilder {
         self.header.record_count == 0
     }
 
+    /// Bytes of the records so far, uncompressed, without the header.
+    pub fn uncompressed_bytes(&self) -> usize {
+        self.records.len()
+    }
+
     /// The batch, checksummed. Errors: [`BatchError::RecordCount`] without a record, [`BatchError::TooLarge`] past 2 GiB.
     pub fn build(self) -> Result<BytesMut, BatchError> {
         if self.is_empty() {
