@@ -39,7 +39,7 @@ use crate::cluster::{
 };
 use crate::config::listener::Listener;
 use crate::config::meta_properties::{self, MetaError};
-use crate::config::{BrokerConfig, ConfigError, TopicConfig};
+use crate::config::{BrokerConfig, ConfigError, DeclaredTopic, TopicConfig};
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::replica_log::ReplicaLog;
@@ -238,23 +238,40 @@ impl Node {
             loggers,
             bound,
         }));
+        let begun = Self::begin(Arc::clone(&broker), server, (image, subscription), &meta.cluster_id, &declared).await;
+        if begun.is_err() {
+            // Who is told the reason may start another one on the folder at once.
+            close(&broker).await;
+        }
+        begun
+    }
+
+    /// What comes after the rooms are there: the metadata is followed, this broker registered, what is declared made; then clients are served.
+    async fn begin(
+        broker: Arc<Broker>,
+        server: Server,
+        (image, subscription): (Arc<MetadataImage>, Subscription),
+        cluster_id: &str,
+        declared: &[DeclaredTopic],
+    ) -> Result<Self, NodeError> {
         follow(&broker, &image, &Delta::between(&MetadataImage::default(), &image)).await?;
         subscription.acknowledge(image.offset());
         let mut tasks = Tasks::default();
         tasks.spawn(follow_all(Arc::clone(&broker), image, subscription));
-        register(&broker, &meta.cluster_id).await?;
+        register(&broker, cluster_id).await?;
         // The registration is committed, so the image holds all that was before it.
         broker.replicas.set_strays_aside(&broker.cluster.image(), broker.clock.wall_ms()).await?;
-        bootstrap::apply(&broker, &declared).await?;
+        bootstrap::apply(&broker, declared).await?;
 
+        let config = broker.config();
         let memory_bytes = usize::try_from(config.request_memory_bytes()).unwrap_or(usize::MAX);
-        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));
-        let server = server
-            .start(dispatcher, Budget::new(memory_bytes), &metrics)
-            .map_err(|source| NodeError::Io { what: "starting the listeners", source })?;
         let (serving, workers) = (Arc::new(AtomicBool::new(true)), Arc::new(Workers::new()));
         gauges::register(&broker, &serving, &workers);
         let http = http(&broker, &serving).await?;
+        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));
+        let server = server
+            .start(dispatcher, Budget::new(memory_bytes), &broker.metrics)
+            .map_err(|source| NodeError::Io { what: "starting the listeners", source })?;
         upkeep::tasks(&broker, workers).into_iter().for_each(|task| tasks.spawn(task));
         Ok(Self { broker, server, tasks, http, serving })
     }
@@ -271,17 +288,22 @@ impl Node {
         server.stop(DRAIN_BOUND).await;
         broker.groups.shutdown();
         drop(tasks);
-        for store in broker.replicas.stores() {
-            if let Err(error) = store.close().await {
-                error!(log_dir = %store.path().display(), %error, "the store did not close cleanly; the next start recovers it");
-            }
-        }
-        broker.cluster.close().await;
+        close(&broker).await;
         if let Some((end, served)) = http {
             end.send_replace(true);
             let _ = served.await;
         }
     }
+}
+
+/// Makes everything durable, and lets go of the folders.
+async fn close(broker: &Broker) {
+    for store in broker.replicas.stores() {
+        if let Err(error) = store.close().await {
+            error!(log_dir = %store.path().display(), %error, "the store did not close cleanly; the next start recovers it");
+        }
+    }
+    broker.cluster.close().await;
 }
 
 async fn http(

@@ -76,7 +76,12 @@ fn parse(text: &str) -> Result<Vec<DeclaredTopic>, String> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Vec::new());
     }
-    let file: File = serde_saphyr::from_str(text).map_err(|error| one_line(&error.to_string()))?;
+    let file: File = serde_saphyr::from_str(text).map_err(|error| {
+        let line =
+            error.location().and_then(|place| text.lines().nth(usize::try_from(place.line()).ok()?.checked_sub(1)?));
+        let shown = line.map(|line| format!(", in: {}", line.trim())).unwrap_or_default();
+        one_line(&error.to_string()) + &shown
+    })?;
     let mut topics: Vec<DeclaredTopic> = Vec::with_capacity(file.topics.len());
     for topic in file.topics {
         let name = topic.name;

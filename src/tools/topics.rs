@@ -21,7 +21,7 @@ const LIST: Opt = Opt::flag("list", "List the topics' names.");
 const CREATE: Opt = Opt::flag("create", "Create a topic.");
 const DELETE: Opt = Opt::flag("delete", "Delete topics.");
 const ALTER: Opt =
-    Opt::flag("alter", "Give topics more partitions. (Their configuration is altered with kafka-configs.)");
+    Opt::flag("alter", "Give topics more partitions; their configuration is altered with kafka-configs.");
 const DESCRIBE: Opt = Opt::flag("describe", "Show topics with their partitions and configurations.");
 const TOPIC: Opt = Opt::value(
     "topic",
