@@ -102,7 +102,8 @@ fn parse(text: &str) -> Result<Vec<DeclaredTopic>, String> {
 
 /// The parser shows the place in the text over several lines; the first says what and where.
 fn one_line(said: &str) -> String {
-    said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("not YAML").to_owned()
+    let first = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("not YAML");
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }
 
 #[cfg(test)]
