@@ -154,6 +154,37 @@ def values_of_topic_keys(s):
             s.ask(f"{name}={value!r}", "IncrementalAlterConfigs", {"Resources": [{"ResourceType": TOPIC, "ResourceName": topic, "Configs": configs}], "ValidateOnly": True})
 
 
+@scenario("IncrementalAlterConfigs")
+def loggers(s):
+    """The root logger is the only one that both have."""
+
+    def alter(label, name, operation=SET, value="WARN", node="1", validate_only=False):
+        configs = [{"Name": name, "ConfigOperation": operation, "Value": value}]
+        resources = [{"ResourceType": BROKER_LOGGER, "ResourceName": node, "Configs": configs}]
+        s.ask(label, "IncrementalAlterConfigs", {"Resources": resources, "ValidateOnly": validate_only})
+
+    def root(label):
+        wanted = [{"ResourceType": BROKER_LOGGER, "ResourceName": "1", "ConfigurationKeys": ["root"]}]
+        told = s.quiet("DescribeConfigs", {"Resources": wanted, "IncludeDocumentation": True}, 4)
+        s.keep(label, "DescribeConfigs", 4, None, told)
+
+    alter("root to ERROR", "root", value="ERROR")
+    root("root is at ERROR")
+    alter("root to DEBUG, only validated", "root", value="DEBUG", validate_only=True)
+    root("root is still at ERROR")
+    for value in ("warn", "OFF", "ALL", "", "loud", None):
+        alter(f"level {value!r}", "root", value=value)
+    alter("unknown logger", "no.such.logger")
+    alter("unknown logger, removed", "no.such.logger", DELETE, None)
+    alter("root removed", "root", DELETE, None)
+    for operation in (APPEND, SUBTRACT, 9):
+        alter(f"operation {operation}", "root", operation)
+    for node in ("77", "x", ""):
+        alter(f"node {node!r}", "root", node=node)
+    alter("root to WARN", "root")
+    root("root is at WARN")
+
+
 @scenario("ListConfigResources", versions=(1, 1))
 def resources(s):
     topic = s.topic("listed")[0]
