@@ -10,24 +10,38 @@ mod cluster;
 pub mod completions;
 mod configs;
 mod connect;
+mod console_consumer;
+mod console_producer;
+mod consumer_groups;
+mod consumer_perf;
 mod delete_records;
+mod e2e_latency;
 mod fault;
 mod features;
 mod get_offsets;
 mod help;
+mod interrupt;
 mod java;
 mod jopt;
 mod json;
 mod leader_election;
+mod line_reader;
 mod log_dirs;
 pub mod man;
+mod message_formatter;
 mod metadata_quorum;
 pub mod options;
+mod producer_perf;
 mod storage;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod throttle;
+mod times;
 mod topics;
+mod verifiable_consumer;
+mod verifiable_producer;
+mod zookeeper;
 
 pub use fault::Fault;
 pub use terminal::Terminal;
@@ -68,7 +82,23 @@ pub static TOOLS: &[&Tool] = &[
     &metadata_quorum::TOOL,
     &features::TOOL,
     &storage::TOOL,
+    &consumer_groups::TOOL,
+    &console_producer::TOOL,
+    &console_consumer::TOOL,
+    &verifiable_producer::TOOL,
+    &verifiable_consumer::TOOL,
+    &producer_perf::TOOL,
+    &consumer_perf::TOOL,
+    &e2e_latency::TOOL,
+    &zookeeper::START,
+    &zookeeper::STOP,
 ];
+
+/// Tools that do something without any argument, where all others show their help.
+const NEED_NO_ARGUMENTS: [&str; 2] = ["zookeeper-server-start", "zookeeper-server-stop"];
+/// Tools of argparse4j's manner that show their help without any argument, where the others say what is missing.
+const HELP_WITHOUT_ARGUMENTS: [&str; 3] =
+    ["kafka-producer-perf-test", "kafka-verifiable-consumer", "kafka-verifiable-producer"];
 
 /// The tool of this name: `kafka-topics`, `kafka-topics.sh`, or `topics`.
 pub fn find(name: &str) -> Option<&'static Tool> {
@@ -81,7 +111,7 @@ pub fn called(arguments: &[OsString]) -> Option<(&'static Tool, Vec<String>)> {
     let (program, rest) = arguments.split_first()?;
     let text = |words: &[OsString]| words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let own_name = Path::new(program).file_name()?.to_string_lossy();
-    if own_name.starts_with("kafka-")
+    if ["kafka-", "zookeeper-"].iter().any(|start| own_name.starts_with(start))
         && let Some(tool) = find(&own_name)
     {
         return Some((tool, text(rest)));
@@ -114,10 +144,13 @@ fn parse(tool: &'static Tool, arguments: &[String]) -> Result<Asked, Fault> {
     match tool.grammar {
         Grammar::Jopt(_) => {
             let parsed = jopt::parse(tool, arguments)?;
-            if parsed.arguments.is_empty() || parsed.has(options::HELP) {
+            if parsed.arguments.is_empty() && !NEED_NO_ARGUMENTS.contains(&tool.name) || parsed.has(options::HELP) {
                 return Err(Fault::usage(tool.about));
             }
             Ok(if parsed.has(options::VERSION) { Asked::Version } else { Asked::Run(parsed) })
+        }
+        Grammar::Argparse { .. } if arguments.is_empty() && HELP_WITHOUT_ARGUMENTS.contains(&tool.name) => {
+            Err(Fault::Help { command: None })
         }
         Grammar::Argparse { .. } => argparse::parse(tool, arguments).map(Asked::Run),
     }

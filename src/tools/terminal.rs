@@ -43,6 +43,11 @@ impl Terminal {
         let _ = self.out.write_all(bytes);
     }
 
+    /// Standard output itself, for who has to know whether it is still read.
+    pub fn out(&mut self) -> &mut (dyn Write + Send) {
+        &mut *self.out
+    }
+
     /// A line on standard error.
     pub fn error(&mut self, text: impl Display) {
         self.flush();
