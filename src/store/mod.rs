@@ -11,6 +11,7 @@
 
 mod apply;
 pub mod disk;
+pub mod dump;
 mod ends;
 mod group;
 mod index;

@@ -404,7 +404,7 @@ impl Walked {
 }
 
 /// The entries in a group's directory, each with its run's position; `None` for what no writer makes.
-fn read_directory(directory: &[u8], count: u32, runs_position: u64) -> Option<(Vec<Entry>, Vec<u64>)> {
+pub(super) fn read_directory(directory: &[u8], count: u32, runs_position: u64) -> Option<(Vec<Entry>, Vec<u64>)> {
     let most = directory.len() / ENTRY_HEADER_BYTES;
     let mut entries = Vec::with_capacity(most.min(count as usize));
     let mut positions = Vec::with_capacity(most.min(count as usize));

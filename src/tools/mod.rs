@@ -15,6 +15,7 @@ mod console_producer;
 mod consumer_groups;
 mod consumer_perf;
 mod delete_records;
+mod dump_log;
 mod e2e_latency;
 mod fault;
 mod features;
@@ -90,6 +91,7 @@ pub static TOOLS: &[&Tool] = &[
     &producer_perf::TOOL,
     &consumer_perf::TOOL,
     &e2e_latency::TOOL,
+    &dump_log::TOOL,
     &zookeeper::START,
     &zookeeper::STOP,
 ];
