@@ -215,6 +215,11 @@ impl BatchHeader {
     pub fn timestamp_type(&self) -> TimestampType {
         self.attributes.timestamp_type()
     }
+
+    /// When the batch's tombstones and markers may go, once the cleaner has set it (KIP-534).
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp_ms)
+    }
 }
 
 /// `sequence + increment`, wrapping from `i32::MAX` to 0.

@@ -259,7 +259,7 @@ fn remove(parsed: &Parsed, client: &Client, terminal: &mut Terminal) -> Result<u
             let cluster_id = view.map_err(|error| cause(error.into()))?.cluster_id.clone();
             let request = RemoveRaftVoterRequest::default()
                 .with_cluster_id(cluster_id.map(text))
-                .with_voter_id(id.into())
+                .with_voter_id(id)
                 .with_voter_directory_id(directory);
             let answer = client.send(&To::Controller, &request).await.map_err(|error| cause(error.into()))?;
             ServerError::check(answer.error_code, answer.error_message.as_deref()).map_err(|error| cause(error.into()))
