@@ -154,9 +154,9 @@ def values_of_topic_keys(s):
             s.ask(f"{name}={value!r}", "IncrementalAlterConfigs", {"Resources": [{"ResourceType": TOPIC, "ResourceName": topic, "Configs": configs}], "ValidateOnly": True})
 
 
-@scenario("IncrementalAlterConfigs")
+@scenario("IncrementalAlterConfigs", versions=(1, 1))
 def loggers(s):
-    """The root logger is the only one that both have."""
+    """The root logger is the only one that both have. One version only: scenarios run side by side, and there is one such logger."""
 
     def alter(label, name, operation=SET, value="WARN", node="1", validate_only=False):
         configs = [{"Name": name, "ConfigOperation": operation, "Value": value}]
