@@ -3,7 +3,6 @@
 //! Starts nothing itself: what serves is given to [`run`] by `main`, so that nothing here imports the rooms above.
 
 mod data_folder;
-mod footprint;
 mod image;
 mod server_start;
 mod why;
@@ -94,7 +93,6 @@ pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -
         return server_start(environment, serve);
     }
     if let Some((tool, arguments)) = tools::called(&words) {
-        footprint::map_only_what_is_used();
         return ExitCode::from(tools::run(tool, &arguments, &mut Terminal::standard()));
     }
     let arguments = match Arguments::try_parse_from(words) {
