@@ -124,17 +124,27 @@ impl Quorum {
         tokio::time::timeout(PATIENCE, search).await.expect("no leader was elected")
     }
 
-    /// Waits until all nodes hold the same image, and returns it.
+    /// Waits until all nodes hold the same image, and returns it. A proposal whose proposer gave up may still be committed meanwhile, and reach one node
+    /// before another.
     async fn agree(&self) -> Arc<MetadataImage> {
-        let leader = self.leader().await;
-        let (_, offset) = leader.propose_at(|_| Decision::unchanged(())).await.unwrap();
-        let nodes: Vec<_> = self.wires.nodes.lock().values().cloned().collect();
-        for node in nodes {
-            let waited = tokio::time::timeout(PATIENCE, node.wait_applied(offset)).await;
-            assert!(waited.is_ok(), "node {} does not catch up to {offset}", node.node_id());
-            assert_eq!(*node.image(), *leader.image(), "node {}", node.node_id());
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let leader = self.leader().await;
+            let (_, offset) = leader.propose_at(|_| Decision::unchanged(())).await.unwrap();
+            let nodes: Vec<_> = self.wires.nodes.lock().values().cloned().collect();
+            for node in &nodes {
+                let waited = tokio::time::timeout(PATIENCE, node.wait_applied(offset)).await;
+                assert!(waited.is_ok(), "node {} does not catch up to {offset}", node.node_id());
+            }
+            let image = leader.image();
+            let images: Vec<_> = nodes.iter().map(|node| node.image()).collect();
+            if images.iter().all(|other| **other == *image) {
+                return image;
+            }
+            let same_offset = images.iter().all(|other| other.offset() == image.offset());
+            assert!(!same_offset, "nodes hold other images at offset {}", image.offset());
+            assert!(tokio::time::Instant::now() < deadline, "nodes do not come to the same offset");
         }
-        leader.image()
     }
 }
 
