@@ -124,7 +124,7 @@ pub fn run(config: Arc<BrokerConfig>) -> Result<(), NodeError> {
         let mut signals =
             Signals::listen().map_err(|source| NodeError::Io { what: "listening for signals", source })?;
         let node = Node::start_logging(Arc::clone(&config), loggers).await?;
-        started::tell(&config);
+        started::tell(&node.broker.config());
         info!(took_ms = began.elapsed().as_millis(), addresses = ?node.addresses(), "ready");
         let signal = signals.next().await;
         info!(signal, "stopping");
@@ -400,9 +400,13 @@ fn overrides(image: &MetadataImage, resource: &ConfigResource) -> BTreeMap<Strin
         .unwrap_or_default()
 }
 
+fn changes_brokers(delta: &Delta) -> bool {
+    delta.configs.iter().any(|resource| resource.kind == ResourceKind::Broker)
+}
+
 /// Brings the broker in line with an image.
 async fn follow(broker: &Arc<Broker>, image: &MetadataImage, delta: &Delta) -> Result<(), NodeError> {
-    if delta.configs.iter().any(|resource| resource.kind == ResourceKind::Broker) {
+    if changes_brokers(delta) {
         let all = overrides(image, &ConfigResource::all_brokers());
         let own = overrides(image, &ConfigResource::broker(broker.id));
         match broker.config().with_dynamic(&all, &own) {
@@ -455,6 +459,9 @@ async fn follow_all(broker: Arc<Broker>, mut before: Arc<MetadataImage>, mut sub
         while let Err(error) = follow(&broker, &publication.image, &publication.delta).await {
             error!(%error, "cannot follow the metadata; trying again");
             tokio::time::sleep(FOLLOW_RETRY).await;
+        }
+        if changes_brokers(&publication.delta) {
+            started::tell_new_addresses(&broker.config());
         }
         subscription.acknowledge(publication.image.offset());
     }

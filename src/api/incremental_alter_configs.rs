@@ -113,7 +113,10 @@ fn broker_configs(broker: &Broker, resource: &AlterConfigsResource) -> Result<BT
     let name = resource.resource_name.as_str();
     let stored = ConfigResource::new(crate::cluster::ResourceKind::Broker, name);
     let image = broker.cluster.image();
-    let mut configs = image.configs(&stored).map(|all| dynamic::usable(all, !name.is_empty())).unwrap_or_default();
+    let config = broker.config();
+    let stored = image.configs(&stored);
+    let usable = stored.map(|all| dynamic::usable(config.static_settings(), all, !name.is_empty()));
+    let mut configs = usable.unwrap_or_default();
     for config in &resource.configs {
         let key = config.name.as_str();
         let value = config.value.as_ref().map(|value| value.as_str()).unwrap_or_default();

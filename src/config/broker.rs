@@ -208,7 +208,8 @@ impl BrokerConfig {
         cluster_default: &BTreeMap<String, String>,
         broker: &BTreeMap<String, String>,
     ) -> Result<Self, ConfigError> {
-        let (all, own) = (dynamic::usable(cluster_default, false), dynamic::usable(broker, true));
+        let (all, own) =
+            (dynamic::usable(&self.settings, cluster_default, false), dynamic::usable(&self.settings, broker, true));
         Self::build(self.settings.clone(), Arc::new(all), Arc::new(own))
     }
 

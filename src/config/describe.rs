@@ -164,7 +164,8 @@ fn broker_entry(config: &BrokerConfig, name: &str, value: Option<String>, per_br
     let mut synonyms = broker_layers(config, name, sensitive);
     synonyms.retain(|synonym| per_broker || synonym.source == Source::DynamicDefaultBroker);
     let source = synonyms.first().map_or(Source::Default, |first| first.source);
-    let read_only = broker_key(name).is_none_or(|key| key.update == Update::ReadOnly);
+    let read_only =
+        broker_key(name).is_none_or(|key| dynamic::update(config.static_settings(), key) == Update::ReadOnly);
     Entry { name: name.to_owned(), value: value.filter(|_| !sensitive), source, read_only, sensitive, synonyms, key }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Decides and computes only: storing a change is the metadata log's, putting it in force the node's.
 
-use super::ConfigError;
 use super::broker::{BrokerConfig, broker_key};
 use super::key::{ConfigKey, FromValue, Update};
+use super::{ConfigError, Settings};
 use std::collections::BTreeMap;
 
 /// Keys of stores of keys, which can be changed only for one listener (`SslConfigs.RECONFIGURABLE_CONFIGS`).
@@ -57,8 +57,17 @@ pub fn key_of(name: &str) -> Option<&'static ConfigKey> {
     })
 }
 
-fn is_dynamic(key: &ConfigKey) -> bool {
-    key.update != Update::ReadOnly
+/// How far the key can be changed on a node with these settings. Kafka 4 refuses new advertised addresses because a KRaft broker registers them once; before,
+/// scripts set them when the broker was up, with `kafka-configs`. A node without `process.roles` is configured as of that time, and takes them as then.
+pub fn update(settings: &Settings, key: &ConfigKey) -> Update {
+    match key.name {
+        "advertised.listeners" if !settings.contains("process.roles") => Update::PerBroker,
+        _ => key.update,
+    }
+}
+
+fn is_dynamic(settings: &Settings, key: &ConfigKey) -> bool {
+    update(settings, key) != Update::ReadOnly
 }
 
 /// The names of a set, as Java shows a set.
@@ -67,27 +76,31 @@ fn shown(names: &[&str]) -> String {
 }
 
 /// Whether the value of a dynamic name parses; names that are in no table pass (they may be a plug-in's).
-fn check_type(name: &str, text: &str) -> Result<(), ConfigError> {
+fn check_type(settings: &Settings, name: &str, text: &str) -> Result<(), ConfigError> {
     let base = listener_base_name(name).unwrap_or(name);
-    match broker_key(base).filter(|key| is_dynamic(key)) {
+    match broker_key(base).filter(|key| is_dynamic(settings, key)) {
         Some(key) => key.parse(text).map(|_| ()),
         None => Ok(()),
     }
 }
 
-fn must_be_per_broker(name: &str) -> bool {
-    let by_itself = broker_key(name).is_some_and(|key| key.update == Update::PerBroker);
+fn must_be_per_broker(settings: &Settings, name: &str) -> bool {
+    let by_itself = broker_key(name).is_some_and(|key| update(settings, key) == Update::PerBroker);
     by_itself || listener_base_name(name).is_some_and(|base| !CLUSTER_LEVEL_LISTENER.contains(&base))
 }
 
 /// The stored values that may be put in force: others are left out, as Kafka leaves them out (`DynamicBrokerConfig.fromPersistentProps`).
 /// They can be there when an older or newer version wrote them.
-pub fn usable<K: AsRef<str>, V: AsRef<str>>(stored: &BTreeMap<K, V>, per_broker: bool) -> BTreeMap<String, String> {
+pub fn usable<K: AsRef<str>, V: AsRef<str>>(
+    settings: &Settings,
+    stored: &BTreeMap<K, V>,
+    per_broker: bool,
+) -> BTreeMap<String, String> {
     let is_usable = |name: &str, text: &str| {
-        check_type(name, text).is_ok()
-            && broker_key(name).is_none_or(is_dynamic)
+        check_type(settings, name, text).is_ok()
+            && broker_key(name).is_none_or(|key| is_dynamic(settings, key))
             && !SECURITY.contains(&name)
-            && (per_broker || !must_be_per_broker(name))
+            && (per_broker || !must_be_per_broker(settings, name))
     };
     let pairs = stored.iter().map(|(name, text)| (name.as_ref(), text.as_ref()));
     pairs.filter(|(name, text)| is_usable(name, text)).map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
@@ -103,6 +116,7 @@ pub fn validate<K: AsRef<str>, V: AsRef<str>>(
     wanted: &BTreeMap<K, V>,
     per_broker: bool,
 ) -> Result<(), ConfigError> {
+    let settings = current.static_settings();
     let names: Vec<&str> = wanted.keys().map(AsRef::as_ref).collect();
     let with =
         |is_wrong: &dyn Fn(&str) -> bool| names.iter().copied().filter(|name| is_wrong(name)).collect::<Vec<_>>();
@@ -111,7 +125,7 @@ pub fn validate<K: AsRef<str>, V: AsRef<str>>(
         false => Err(ConfigError::Relation(format!("{said}: {}", shown(&wrong)))),
     };
     refuse(
-        with(&|name| broker_key(name).is_some_and(|key| !is_dynamic(key))),
+        with(&|name| broker_key(name).is_some_and(|key| !is_dynamic(settings, key))),
         "Cannot update these configs dynamically",
     )?;
     refuse(
@@ -119,11 +133,11 @@ pub fn validate<K: AsRef<str>, V: AsRef<str>>(
         "These security configs can be dynamically updated only per-listener using the listener prefix",
     )?;
     for (name, text) in wanted {
-        check_type(name.as_ref(), text.as_ref())?;
+        check_type(settings, name.as_ref(), text.as_ref())?;
     }
     if !per_broker {
         refuse(
-            with(&must_be_per_broker),
+            with(&|name| must_be_per_broker(settings, name)),
             "Cannot update these configs at default cluster level, broker id must be specified",
         )?;
     }
@@ -171,7 +185,7 @@ fn check_step(current: &BrokerConfig, after: &BrokerConfig) -> Result<(), Config
             return refuse(format!("{said} {old}"));
         }
     }
-    if current.listeners != after.listeners {
+    if current.listeners.without_advertised() != after.listeners.without_advertised() {
         return refuse("this version of Ottla opens and closes listeners only at start".into());
     }
     Ok(())
@@ -195,6 +209,33 @@ mod tests {
         let said = "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.keystore.type]";
         assert_eq!(check(&[("ssl.keystore.type", "PEM")], true), Err(said.into()));
         assert_eq!(check(&[("listener.name.internal.ssl.protocol", "TLSv1.3")], true), Ok(()));
+    }
+
+    #[test]
+    fn advertised_listeners_can_be_changed_without_process_roles() {
+        let wanted = map(&[("advertised.listeners", "PLAINTEXT://outside:29092")]);
+        let old = broker(&[("listeners", "PLAINTEXT://:9092")]).unwrap();
+        validate(&old, &wanted, true).unwrap();
+        let changed = old.with_dynamic(&map(&[]), &wanted).unwrap();
+        assert_eq!(changed.listeners.broker[0].advertised.as_ref().unwrap().port, 29092);
+        let said =
+            "Cannot update these configs at default cluster level, broker id must be specified: [advertised.listeners]";
+        assert_eq!(validate(&old, &wanted, false).unwrap_err().to_string(), said);
+        let unknown = map(&[("advertised.listeners", "INSIDE://outside:29092")]);
+        assert!(validate(&old, &unknown, true).is_err(), "no listener of that name");
+
+        let kraft = broker(&[
+            ("process.roles", "broker,controller"),
+            ("controller.listener.names", "CONTROLLER"),
+            ("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093"),
+            ("controller.quorum.voters", "1@localhost:9093"),
+            ("node.id", "1"),
+        ])
+        .unwrap();
+        let said = "Cannot update these configs dynamically: [advertised.listeners]";
+        assert_eq!(validate(&kraft, &wanted, true).unwrap_err().to_string(), said);
+        let left = kraft.with_dynamic(&map(&[]), &wanted).unwrap();
+        assert_eq!(left.listeners, kraft.listeners, "what was stored before process.roles was given");
     }
 
     #[test]
@@ -230,9 +271,9 @@ mod tests {
             ("cordoned.log.dirs", "/a"),
             ("own", "x"),
         ]);
-        assert_eq!(usable(&stored, false), map(&[("message.max.bytes", "7"), ("own", "x")]));
+        assert_eq!(usable(&Settings::default(), &stored, false), map(&[("message.max.bytes", "7"), ("own", "x")]));
         assert_eq!(
-            usable(&stored, true),
+            usable(&Settings::default(), &stored, true),
             map(&[("cordoned.log.dirs", "/a"), ("message.max.bytes", "7"), ("own", "x")])
         );
     }

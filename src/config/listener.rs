@@ -163,6 +163,15 @@ struct Endpoint {
 }
 
 impl Listeners {
+    /// What is listened on, whatever clients are told.
+    pub(super) fn without_advertised(&self) -> Self {
+        let mut bare = self.clone();
+        for listener in bare.broker.iter_mut().chain(&mut bare.controller) {
+            listener.advertised = None;
+        }
+        bare
+    }
+
     pub(super) fn parse(
         text: &ListenerText,
         node_id: i32,

@@ -5,7 +5,8 @@ use crate::config::key::{ConfigKey, keys};
 
 pub(super) const NETWORK: &[ConfigKey] = keys! {
     "advertised.listeners", List, Null, FULL_LIST, High, ReadOnly, Works:
-        "The addresses that clients are told to use. Without it, a listener on every address tells each client the address that it reached.";
+        "The addresses that clients are told to use. Without it, a listener on every address tells each client the address that it reached. \
+         Can be changed on a running node that has no process.roles, as before KRaft.";
     "alter.log.dirs.replication.quota.window.num", Int, Is("11"), AtLeast(1.0), Low, ReadOnly, Moot:
         "Number of samples kept for the quota on moves between log directories.";
     "alter.log.dirs.replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1.0), Low, ReadOnly, Moot:
