@@ -60,14 +60,18 @@ fn slow_readers_of_cold_records_keep_within_the_memory_for_reading_and_all_get_o
     let mut other = broker.client();
     let value = Bytes::from(vec![b'w'; 1000]);
     assert_eq!(other.append("cold", 0, batch_at(PLAIN, &[(1, value)])), WRITTEN as i64);
-    // Each gets a reply, once those before it have read theirs.
-    for (reader, id) in &mut readers {
-        let response = reader.receive::<FetchRequest>(FETCH, *id).unwrap();
-        let data = &response.responses[0].partitions[0];
-        assert_eq!(data.error_code, 0);
-        let records = decode(data.records.clone().unwrap_or_default());
-        assert!(!records.is_empty() && records.iter().zip(0..).all(|(record, n)| record.offset == n));
-    }
+    // Each gets a reply, once others have read theirs. All read at once, so that none is taken for one that has stopped.
+    std::thread::scope(|threads| {
+        for (reader, id) in &mut readers {
+            threads.spawn(move || {
+                let response = reader.receive::<FetchRequest>(FETCH, *id).unwrap();
+                let data = &response.responses[0].partitions[0];
+                assert_eq!(data.error_code, 0);
+                let records = decode(data.records.clone().unwrap_or_default());
+                assert!(!records.is_empty() && records.iter().zip(0..).all(|(record, n)| record.offset == n));
+            });
+        }
+    });
     let grown = peak_bytes(&broker).saturating_sub(before);
     // 60 times 48 MiB were asked for. A quarter more than what is paid for may be kept, and what a read makes is there twice for a moment.
     assert!(grown < 128 * MIB, "{READERS} readers made the broker {} MiB larger", grown / MIB);

@@ -52,8 +52,10 @@ pub(super) async fn run(parsed: &Parsed, client: &Client, terminal: &mut Termina
     let limit: i32 = parsed.number(PARTITION_LIMIT)?.unwrap_or(2_000);
     let is_json = connect::wants_json(parsed)?;
     let names = chosen(parsed, client).await?;
-    // Kafka's client gives them in the order of a map that was made for as many.
+    // Kafka's client has them from a set, and gives them in the order of a map that was made for as many.
     let names = hash_map_order(names, HASH_MAP_BUCKETS, |name| java::hash(name));
+    let count = names.len();
+    let names = hash_map_order(names, count, |name| java::hash(name));
     let described = match names.is_empty() {
         true => Vec::new(),
         false => admin::describe_topics(client, &names, limit).await?,
