@@ -14,6 +14,7 @@ cd "$ROOT" || exit 1
 declare -A MAY_BE_MISSING=(
     [advisories]="the advisory database is a download of its own, which some networks refuse"
     [compose]="it needs a container engine, which not every machine has"
+    [testcontainers]="it needs a container engine, which not every machine has"
 )
 
 SUITE_TIMEOUT=1200
@@ -89,6 +90,7 @@ suite_tools() {
         go) echo go,golang-go ;;
         node*) echo node,nodejs npm,npm ;;
         python | compose) echo python3,python3 ;;
+        testcontainers) echo python3,python3 go,golang-go java,default-jdk-headless mvn,maven make,make pgrep,procps ;;
         oracle | tools) echo python3,python3 java,default-jdk-headless mvn,maven ;;
         rust-client) echo make,make ;;
     esac
@@ -102,7 +104,7 @@ part_suite() {
         need ${tool//,/ } >"$LOGS/tool" 2>&1 || { missing "$part" "$(tail -n 1 "$LOGS/tool")"; return; }
     done
     case "$part" in
-        python | prometheus | compose)
+        python | prometheus | compose | testcontainers)
             python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv >/dev/null || { missing "$part" "python3-venv is missing"; return; }
             ;;
     esac
@@ -116,8 +118,8 @@ part_suite() {
             ;;
         oracle) set -- "$folder/compare" --start ;;
         prometheus) set -- "$folder/run.sh" ;;
-        compose)
-            docker info >/dev/null 2>&1 || { missing compose "no container engine answers"; return; }
+        compose | testcontainers)
+            docker info >/dev/null 2>&1 || { missing "$part" "no container engine answers"; return; }
             set -- "$folder/run.sh"
             ;;
         tools) set -- "$folder/compare" ;;
