@@ -9,6 +9,7 @@ It must never end a process that it did not start.
 import argparse
 import base64
 import contextlib
+import hashlib
 import os
 import pathlib
 import shutil
@@ -18,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 
@@ -75,22 +77,32 @@ def serves(port, timeout_s=1.0):
         return False
 
 
+# Two threads of one process may ask for the same class path at once.
+RESOLVING = threading.Lock()
+
+
+def class_path(pom, name):
+    """What a pom.xml needs to run, resolved by Maven once and kept below CACHE/name as long as the pom says the same."""
+    wanted = hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
+    kept = CACHE / name / f"classpath-{wanted}"
+    with RESOLVING:
+        if kept.exists():
+            found = kept.read_text()
+            if all(os.path.exists(jar) for jar in found.split(os.pathsep)):
+                return found
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        fresh = kept.with_name(f"{kept.name}.{os.getpid()}")
+        subprocess.run(
+            ["mvn", "-q", "-B", "-f", str(pom), "dependency:build-classpath", f"-Dmdep.outputFile={fresh}", "-Dmdep.includeScope=runtime"],
+            check=True, stdout=sys.stderr,
+        )
+        fresh.rename(kept)
+        return kept.read_text()
+
+
 def kafka_class_path():
-    """The class path of Apache Kafka with everything it needs, resolved by Maven once and kept as long as pom.xml is the same."""
-    pom = HERE / "pom.xml"
-    kept = CACHE / "oracle" / "classpath"
-    if kept.exists() and kept.stat().st_mtime > pom.stat().st_mtime:
-        class_path = kept.read_text()
-        if all(os.path.exists(jar) for jar in class_path.split(os.pathsep)):
-            return class_path
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    fresh = kept.with_name(f"classpath.{os.getpid()}")
-    subprocess.run(
-        ["mvn", "-q", "-B", "-f", str(pom), "dependency:build-classpath", f"-Dmdep.outputFile={fresh}", "-Dmdep.includeScope=runtime"],
-        check=True, stdout=sys.stderr,
-    )
-    fresh.rename(kept)
-    return kept.read_text()
+    """The class path of Apache Kafka with everything it needs."""
+    return class_path(HERE / "pom.xml", "oracle")
 
 
 class Broker:

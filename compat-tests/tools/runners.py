@@ -9,6 +9,9 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "oracle"))
+import brokers  # noqa: E402
+
 CACHE = pathlib.Path(os.environ.get("OTTLA_CACHE", pathlib.Path.home() / ".cache" / "ottla"))
 
 # What bin/kafka-*.sh of a Kafka distribution runs.
@@ -46,21 +49,7 @@ class Outcome:
 
 
 def class_path():
-    """Resolved by Maven once, and kept as long as pom.xml is the same."""
-    pom = HERE / "pom.xml"
-    kept = CACHE / "tools-suite" / "classpath"
-    if kept.exists() and kept.stat().st_mtime > pom.stat().st_mtime:
-        found = kept.read_text()
-        if all(os.path.exists(jar) for jar in found.split(os.pathsep)):
-            return found
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    fresh = kept.with_name(f"classpath.{os.getpid()}")
-    subprocess.run(
-        ["mvn", "-q", "-B", "-f", str(pom), "dependency:build-classpath", f"-Dmdep.outputFile={fresh}", "-Dmdep.includeScope=runtime"],
-        check=True, stdout=sys.stderr,
-    )
-    fresh.rename(kept)
-    return kept.read_text()
+    return brokers.class_path(HERE / "pom.xml", "tools-suite")
 
 
 def word(text):
