@@ -9,6 +9,7 @@ mod connect;
 pub mod connection;
 pub mod consumer;
 mod error;
+pub mod produce_request;
 pub mod producer;
 mod properties;
 mod server_error;

@@ -4,7 +4,7 @@
 //! gets identities (KIP-98, KIP-360) and lets go of what has waited too long. Never takes a batch from one partition out of its order.
 
 use ahash::AHashMap;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
     ApiKey, InitProducerIdRequest, MetadataRequest, ProduceRequest, ProduceResponse, TopicName,
@@ -17,17 +17,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-use super::super::connection::{Connection, Pieces};
+use super::super::connection::Connection;
+use super::super::produce_request::{self, PartitionBatch};
 use super::super::{Client, ClientError, ServerError, To};
 use super::batches::{Batch, ProducerIdentity};
 use super::partitioner::Sticky;
 use super::{Numbering, OnDone, Placed, SendError, Shared, Topic};
-use crate::protocol::wire::{put_array_length, put_nullable_string, put_string, put_unsigned_varint};
 
-/// The newest Produce that names topics by their names.
-const NEWEST_PRODUCE_VERSION: i16 = 12;
-/// First flexible version of Produce.
-const FLEXIBLE_VERSION: i16 = 9;
 /// Batches in one request: each takes two pieces of a vectored write, of which the kernel takes 1,024.
 const MAX_BATCHES: usize = 400;
 /// How often the main task looks around without being woken.
@@ -429,7 +425,7 @@ impl<T: Send + 'static> Broker<'_, T> {
     /// Sends one request with what is ready. False when nothing is.
     fn send_some(&mut self) -> bool {
         let config = &self.network.shared.config;
-        let version = match self.connection.version_of::<ProduceRequest>(NEWEST_PRODUCE_VERSION) {
+        let version = match self.connection.version_of::<ProduceRequest>(produce_request::NEWEST_VERSION) {
             Ok(version) => version,
             Err(error) => {
                 self.network.shared.state.lock().fatal = Some(SendError::Client(error));
@@ -440,7 +436,12 @@ impl<T: Send + 'static> Broker<'_, T> {
         if batches.is_empty() {
             return false;
         }
-        let body = encode(version, config.acks, config.request_timeout, &batches);
+        let parts: Vec<PartitionBatch<'_>> = batches
+            .iter()
+            .map(|batch| PartitionBatch { topic: &batch.topic, partition: batch.partition, batch: batch.to_bytes() })
+            .collect();
+        let body = produce_request::body(version, config.acks, config.request_timeout, &parts);
+        drop(parts);
         if config.acks == 0 {
             let outcome = self.connection.begin_unanswered(ApiKey::Produce as i16, version, body);
             for batch in batches {
@@ -530,43 +531,6 @@ impl<T> Network<T> {
         taken.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         taken
     }
-}
-
-/// A Produce request's body, records uncopied.
-fn encode<T>(version: i16, acks: i16, timeout: Duration, batches: &[Batch<T>]) -> Pieces {
-    let flexible = version >= FLEXIBLE_VERSION;
-    let mut pieces = Pieces::new();
-    let mut out = BytesMut::with_capacity(64);
-    put_nullable_string(&mut out, flexible, None);
-    out.put_i16(acks);
-    out.put_i32(i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
-    let topics: Vec<&[Batch<T>]> = batches.chunk_by(|a, b| a.topic == b.topic).collect();
-    put_array_length(&mut out, flexible, topics.len());
-    for of_topic in topics {
-        put_string(&mut out, flexible, of_topic.first().map_or("", |batch| &batch.topic));
-        put_array_length(&mut out, flexible, of_topic.len());
-        for batch in of_topic {
-            out.put_i32(batch.partition);
-            let length = u32::try_from(batch.size_bytes()).unwrap_or(u32::MAX);
-            match flexible {
-                true => put_unsigned_varint(&mut out, length.saturating_add(1)),
-                false => out.put_u32(length),
-            }
-            pieces.push(out.split().freeze());
-            pieces.push(batch.to_bytes());
-            if flexible {
-                out.put_u8(0);
-            }
-        }
-        if flexible {
-            out.put_u8(0);
-        }
-    }
-    if flexible {
-        out.put_u8(0);
-    }
-    pieces.push(out.freeze());
-    pieces
 }
 
 /// Something that differs between producers.
