@@ -35,7 +35,7 @@
 //! | [`embedded`] | a whole broker for a program's own tests |
 //! | [`node`] | a broker starts and stops; whoever must hear of something is told who to listen to |
 //! | [`cli`], [`net`] | the command line · the sockets |
-//! | [`tools`] | Kafka's command line tools, one file each |
+//! | [`tools`], [`bench`] | Kafka's command line tools, one file each · load for a broker, and what it came to |
 //! | [`api`] | what each request means, one file for each API; `api::table` is the list of them |
 //! | [`coordinator`] | groups of consumers: who is in, who reads what, how far they have come |
 //! | [`replica`] | this broker's partitions: led or not, how far they may be read, who waits for them |
@@ -47,6 +47,7 @@
 //! To run a broker inside a program's tests, see [`EmbeddedBroker`]. `ARCHITECTURE.md` tells the rest: why things are as they are, and where to add what.
 
 pub mod api;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod cluster;

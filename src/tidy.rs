@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["embedded"],
     &["node"],
     &["cli", "net"],
-    &["tools"],
+    &["tools", "bench"],
     &["api"],
     &["coordinator"],
     &["replica"],
@@ -43,7 +43,7 @@ const LENGTH_EXCEPTIONS: &[(&str, &str)] = &[];
 
 /// Rooms that hold bytes from the network or the disk: nothing there may panic on what it reads.
 const NO_PANIC_ROOMS: &[&str] =
-    &["net", "api", "coordinator", "replica", "cluster", "log", "client", "tools", "store", "protocol"];
+    &["net", "api", "coordinator", "replica", "cluster", "log", "client", "tools", "bench", "store", "protocol"];
 
 /// What panics.
 const PANICS: &[&str] = &[".unwrap()", ".expect(", "panic!(", "unreachable!(", ".unwrap_err()", ".expect_err("];

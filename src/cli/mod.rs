@@ -7,6 +7,7 @@ mod image;
 mod server_start;
 mod why;
 
+use crate::bench;
 use crate::config::{BrokerConfig, ConfigError, Origin, Settings, docs};
 use crate::tools::{self, Terminal, completions, man};
 use clap::{Args, Parser, Subcommand};
@@ -64,6 +65,9 @@ enum Command {
     },
     /// Ask a broker why a client, or a group, is stuck.
     Why(why::Why),
+    /// Put a broker under load, and say what it came to.
+    #[command(subcommand)]
+    Bench(bench::Workload),
     /// What the start scripts of the container image call.
     #[command(subcommand)]
     Image(ImageCommand),
@@ -111,6 +115,15 @@ pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -
         Some(Command::Completions { shell }) => return print_completions(&shell),
         Some(Command::Man { tool }) => return print_man(tool.as_deref()),
         Some(Command::Why(asked)) => return why::run(&asked),
+        Some(Command::Bench(workload)) => {
+            return match bench::run(&workload) {
+                Ok(text) => print(&text),
+                Err(error) => {
+                    eprintln!("ottla: {error}");
+                    ExitCode::from(FAILED)
+                }
+            };
+        }
         Some(Command::Image(command)) => return for_image(command, environment),
         Some(Command::Serve(given)) => {
             (given.file, [arguments.overrides.overrides, given.overrides.overrides].concat())

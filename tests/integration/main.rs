@@ -5,6 +5,7 @@
 // A test that cannot go on ends by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bench;
 mod broker;
 mod client;
 mod clients;
