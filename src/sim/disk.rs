@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::Random;
 use crate::store::Space;
-use crate::store::io::{BLOCK_BYTES, Disk, DiskFile};
+use crate::store::io::{BLOCK_BYTES, Disk, DiskFile, Through};
 
 type Page = [u8; BLOCK_BYTES];
 
@@ -271,7 +271,7 @@ impl Disk for SimDisk {
         Ok(Arc::new(SimFile { disk: self.clone(), number }))
     }
 
-    fn open_for_read(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+    fn open_for_read(&self, name: &str, _through: Through) -> io::Result<Arc<dyn DiskFile>> {
         self.open(name)
     }
 

@@ -12,9 +12,20 @@ use std::sync::Arc;
 use rustix::fs::{Advice, FallocateFlags, OFlags};
 
 use super::Space;
+use super::buffers::Buffers;
 
 /// Writes start at a multiple of this and have a length that is one: what direct IO asks for on all usual devices.
 pub const BLOCK_BYTES: usize = 4096;
+
+/// Which way a read goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Through {
+    /// The operating system's cache: for short reads. Consumers that catch up on many partitions at once meet in the same part of a file, and its read-ahead
+    /// serves them all.
+    Cache,
+    /// Straight into memory, where the file system can: for long reads, a fifth of the processor time.
+    Device,
+}
 
 /// A folder of record files.
 pub trait Disk: Send + Sync {
@@ -24,9 +35,7 @@ pub trait Disk: Send + Sync {
     fn create(&self, name: &str, size_bytes: u64) -> io::Result<Arc<dyn DiskFile>>;
     /// Opens for writing, and for reading what the device has.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
-    /// Opens for reading through the operating system's cache: consumers that catch up on many partitions at once meet in the same part of a file, and
-    /// its read-ahead serves them all.
-    fn open_for_read(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    fn open_for_read(&self, name: &str, through: Through) -> io::Result<Arc<dyn DiskFile>>;
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations and removals durable.
     fn sync_names(&self) -> io::Result<()>;
@@ -55,13 +64,14 @@ pub trait DiskFile: Send + Sync {
 pub struct Folder {
     path: PathBuf,
     open_flags: i32,
+    buffers: Buffers,
 }
 
 impl Folder {
     /// The folder must exist.
     pub fn new(path: &Path, direct_io: bool) -> io::Result<Self> {
         if !direct_io {
-            return Ok(Folder { path: path.to_owned(), open_flags: 0 });
+            return Ok(Self::with_flags(path, 0));
         }
         let probe = path.join("direct-io.probe");
         let direct = OFlags::DIRECT.bits() as i32;
@@ -70,12 +80,20 @@ impl Folder {
             Ok(_) => direct,
             // Some file systems have no direct IO (tmpfs before Linux 6.6, some overlays): the page cache will do.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => 0,
-            Err(_) => return opened.map(|_| Folder { path: path.to_owned(), open_flags: 0 }),
+            Err(_) => return opened.map(|_| Self::with_flags(path, 0)),
         };
         match std::fs::remove_file(&probe) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(Folder { path: path.to_owned(), open_flags }),
+            _ => Ok(Self::with_flags(path, open_flags)),
         }
+    }
+
+    fn with_flags(path: &Path, open_flags: i32) -> Self {
+        Folder { path: path.to_owned(), open_flags, buffers: Buffers::default() }
+    }
+
+    fn file(&self, file: File) -> FolderFile {
+        FolderFile { file, buffers: self.buffers.clone() }
     }
 
     fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<File> {
@@ -95,17 +113,19 @@ impl Disk for Folder {
     }
 
     fn create(&self, name: &str, size_bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let file = FolderFile(self.open_with(name, OpenOptions::new().create_new(true))?);
+        let file = self.file(self.open_with(name, OpenOptions::new().create_new(true))?);
         file.set_len(size_bytes)?;
         Ok(Arc::new(file))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(FolderFile(self.open_with(name, &mut OpenOptions::new())?)))
+        Ok(Arc::new(self.file(self.open_with(name, &mut OpenOptions::new())?)))
     }
 
-    fn open_for_read(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(FolderFile(File::open(self.path.join(name))?)))
+    fn open_for_read(&self, name: &str, through: Through) -> io::Result<Arc<dyn DiskFile>> {
+        let flags = if through == Through::Device { self.open_flags } else { 0 };
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(self.path.join(name))?;
+        Ok(Arc::new(self.file(file)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -133,23 +153,23 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-struct FolderFile(File);
+struct FolderFile {
+    file: File,
+    buffers: Buffers,
+}
 
 impl DiskFile for FolderFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     /// Reads whole blocks into aligned memory, as direct IO asks.
     fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
         let before = position as usize % BLOCK_BYTES;
-        let blocks_bytes = (before + length).next_multiple_of(BLOCK_BYTES);
-        let mut buffer = vec![0; blocks_bytes + BLOCK_BYTES];
-        let skipped = buffer.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
+        let mut buffer = self.buffers.take((before + length).next_multiple_of(BLOCK_BYTES));
         let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(skipped + filled..skipped + blocks_bytes).filter(|rest| !rest.is_empty())
-        {
-            match self.0.read_at(rest, position - before as u64 + filled as u64) {
+        while let Some(rest) = buffer.room().get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, position - before as u64 + filled as u64) {
                 Ok(0) => break,
                 // A part of a block comes only from the end of the file.
                 Ok(read) if read % BLOCK_BYTES != 0 => {
@@ -162,17 +182,18 @@ impl DiskFile for FolderFile {
             }
         }
         let found = filled.saturating_sub(before).min(length);
-        Ok(Bytes::from(buffer).slice(skipped + before..skipped + before + found))
+        buffer.narrow(before, before + found);
+        Ok(Bytes::from_owner(buffer))
     }
 
     fn write_at(&self, bytes: &[u8], position: u64, durable: bool) -> io::Result<()> {
         if !durable {
-            return self.0.write_all_at(bytes, position);
+            return self.file.write_all_at(bytes, position);
         }
         let mut written = 0;
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
             let flags = rustix::io::ReadWriteFlags::DSYNC;
-            match rustix::io::pwritev2(&self.0, &[IoSlice::new(rest)], position + written as u64, flags) {
+            match rustix::io::pwritev2(&self.file, &[IoSlice::new(rest)], position + written as u64, flags) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(wrote) => written += wrote,
                 Err(rustix::io::Errno::INTR) => {}
@@ -183,23 +204,23 @@ impl DiskFile for FolderFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn set_len(&self, length_bytes: u64) -> io::Result<()> {
         let length_now = self.len()?;
         if length_bytes <= length_now {
-            return self.0.set_len(length_bytes);
+            return self.file.set_len(length_bytes);
         }
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), length_now, length_bytes - length_now) {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), length_now, length_bytes - length_now) {
             // Without fallocate the blocks come with the writes, and a full disk shows up there.
-            Err(rustix::io::Errno::OPNOTSUPP) => self.0.set_len(length_bytes),
+            Err(rustix::io::Errno::OPNOTSUPP) => self.file.set_len(length_bytes),
             result => Ok(result?),
         }
     }
 
     fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
-        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(position)) {
+        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(position)) {
             Ok(found) => Ok(Some(found)),
             Err(rustix::io::Errno::NXIO) => Ok(None),
             Err(rustix::io::Errno::INVAL) => Ok((position < self.len()?).then_some(position)),
@@ -209,6 +230,6 @@ impl DiskFile for FolderFile {
 
     fn drop_cache(&self) {
         // Only advice: when it fails, reading shows the cache, which is what it would have shown anyway.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed);
+        let _ = rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed);
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod apply;
+mod buffers;
 pub mod disk;
 pub mod dump;
 mod ends;

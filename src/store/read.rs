@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::index::Index;
-use super::io::{Disk, DiskFile};
+use super::io::{Disk, DiskFile, Through};
 use super::record_file::{Seed, file_name};
 use super::table::Table;
 use super::values::{PartitionValue, RunValue, UNKNOWN_TIMESTAMP};
@@ -21,6 +21,8 @@ use super::{BoxFuture, LocalId, ReadRequest, Retention, Run, RunInfo, StoreError
 const JOINED_GAP_BYTES: u64 = 64 * 1024;
 /// A joined read ends at this size.
 const JOINED_READ_BYTES: u64 = 1024 * 1024;
+/// From this length on a read that is one partition's gains nothing from the operating system's cache and its read-ahead.
+const DEVICE_READ_BYTES: usize = 128 * 1024;
 /// Record files kept open for reading.
 const OPEN_FILES: usize = 256;
 
@@ -34,7 +36,7 @@ pub(super) struct Reader {
     table: Arc<Table>,
     /// Of every record file that the index has a row for.
     salts: RwLock<HashMap<u64, u64>>,
-    open: Mutex<HashMap<u64, Arc<dyn DiskFile>>>,
+    open: Mutex<HashMap<(u64, Through), Arc<dyn DiskFile>>>,
 }
 
 impl Reader {
@@ -49,21 +51,23 @@ impl Reader {
     /// The file is dead. Reads that hold it may finish.
     pub(super) fn forget_file(&self, file_id: u64) {
         self.salts.write().remove(&file_id);
-        self.open.lock().remove(&file_id);
+        let mut open = self.open.lock();
+        open.remove(&(file_id, Through::Cache));
+        open.remove(&(file_id, Through::Device));
     }
 
-    fn file(&self, file_id: u64) -> io::Result<Arc<dyn DiskFile>> {
-        if let Some(file) = self.open.lock().get(&file_id) {
+    fn file(&self, file_id: u64, through: Through) -> io::Result<Arc<dyn DiskFile>> {
+        if let Some(file) = self.open.lock().get(&(file_id, through)) {
             return Ok(file.clone());
         }
-        let file = self.disk.open_for_read(&file_name(file_id))?;
+        let file = self.disk.open_for_read(&file_name(file_id), through)?;
         let mut open = self.open.lock();
         if open.len() >= OPEN_FILES
             && let Some(any) = open.keys().next().copied()
         {
             open.remove(&any);
         }
-        open.insert(file_id, file.clone());
+        open.insert((file_id, through), file.clone());
         Ok(file)
     }
 
@@ -130,12 +134,13 @@ impl Reader {
         let failed = |what: String| StoreError::Io { file: name.clone(), what };
         let salt = self.salts.read().get(&first.file_id).copied();
         let seed = Seed { file_id: first.file_id, salt: salt.ok_or_else(|| failed("it is not in the index".into()))? };
-        let file = self.file(first.file_id).map_err(|error| failed(error.to_string()))?;
         let length = (end_of(last) - first.position) as usize;
-        let buffer = file.read_at(first.position, length).map_err(|error| failed(error.to_string()))?;
         let useful: usize = rows.iter().map(|(_, run)| run.length_bytes as usize).sum();
         // A slice pins the whole buffer. When most of that is other partitions' runs, copies are cheaper.
-        let share = buffer.len() <= useful + useful / 4;
+        let share = length <= useful + useful / 4;
+        let through = if share && length >= DEVICE_READ_BYTES { Through::Device } else { Through::Cache };
+        let file = self.file(first.file_id, through).map_err(|error| failed(error.to_string()))?;
+        let buffer = file.read_at(first.position, length).map_err(|error| failed(error.to_string()))?;
         for (base_offset, run) in rows {
             let damaged = |what: &str| StoreError::Damaged {
                 file: name.clone(),

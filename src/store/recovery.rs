@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::StoreError;
 use super::apply::Applier;
 use super::group::{Change, Entry};
-use super::io::{BLOCK_BYTES, Disk, DiskFile};
+use super::io::{BLOCK_BYTES, Disk, DiskFile, Through};
 use super::record_file::{
     ENTRY_HEADER_BYTES, EntryHeader, FILE_HEADER_BYTES, FileHeader, GROUP_HEADER_BYTES, GroupHeader, PADDING, Seed,
     decode_rows, file_id_of, file_name, padded,
@@ -235,7 +235,10 @@ impl<'a> Recovery<'a> {
                     }
                 }
                 Err(error @ StoreError::Damaged { .. }) => {
-                    let file = self.disk.open_for_read(&file_name(*file_id)).map_err(|e| failed(*file_id, &e))?;
+                    let file = self
+                        .disk
+                        .open_for_read(&file_name(*file_id), Through::Cache)
+                        .map_err(|e| failed(*file_id, &e))?;
                     let length = file.len().map_err(|error| failed(*file_id, &error))?;
                     let seed = Seed { file_id: *file_id, salt: 0 };
                     let mut walked = Walked { file, seed, length, window: Bytes::new(), window_start: 0 };
