@@ -32,6 +32,23 @@ const VERSION: &str = "1";
 pub struct MetaProperties {
     pub cluster_id: String,
     pub node_id: BrokerId,
+    /// The directory's own id (KIP-858); `None` in a file of a version that gave none.
+    pub directory_id: Option<Uuid>,
+}
+
+impl MetaProperties {
+    /// For a directory that is new: it gets an id of its own.
+    pub fn new(cluster_id: impl Into<String>, node_id: BrokerId) -> Self {
+        Self { cluster_id: cluster_id.into(), node_id, directory_id: Some(random_id()) }
+    }
+}
+
+/// What a node's directories say together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub cluster_id: String,
+    /// In the order of the directories.
+    pub directory_ids: Vec<Uuid>,
 }
 
 #[derive(Debug, Error)]
@@ -124,22 +141,26 @@ pub fn read(directory: &Path) -> Result<Option<MetaProperties>, MetaError> {
     let node_id = node_id
         .parse()
         .map_err(|_| MetaError::Unreadable { path: path.clone(), what: format!("node.id is {node_id}") })?;
-    Ok(Some(MetaProperties { cluster_id, node_id }))
+    let directory_id = match get("directory.id") {
+        None => None,
+        Some(text) => Some(from_base64(&text).ok_or_else(|| MetaError::Unreadable {
+            path: path.clone(),
+            what: format!("directory.id is {text}, and must be 22 characters of URL-safe base64"),
+        })?),
+    };
+    Ok(Some(MetaProperties { cluster_id, node_id, directory_id }))
 }
 
-/// Settles which cluster the directories belong to: the one that they name, the one that is configured, or a new one. Marks directories that are new.
-pub fn settle(
-    directories: &[PathBuf],
-    node_id: BrokerId,
-    configured: Option<&str>,
-) -> Result<MetaProperties, MetaError> {
+/// Settles which cluster the directories belong to: the one that they name, the one that is configured, or a new one. Marks directories that are new, and
+/// gives an id to those that have none.
+pub fn settle(directories: &[PathBuf], node_id: BrokerId, configured: Option<&str>) -> Result<Settled, MetaError> {
     let mut known: Option<(PathBuf, String)> = None;
-    let mut unmarked = Vec::new();
+    let mut ids = Vec::new();
     for directory in directories {
         let path = directory.join(FILE);
         check_owner(directory)?;
         match read(directory)? {
-            None => unmarked.push(directory),
+            None => ids.push(None),
             Some(found) if found.node_id != node_id => {
                 return Err(MetaError::OtherNode { path, stored: found.node_id, configured: node_id });
             }
@@ -152,15 +173,20 @@ pub fn settle(
                     return Err(MetaError::OtherCluster { path, stored: found.cluster_id, configured });
                 }
                 known = Some((path, found.cluster_id));
+                ids.push(found.directory_id);
             }
         }
     }
     let cluster_id = known.map(|(_, id)| id).or(configured.map(str::to_owned)).unwrap_or_else(random_cluster_id);
-    let settled = MetaProperties { cluster_id, node_id };
-    for directory in unmarked {
-        write(directory, &settled)?;
+    let mut directory_ids = Vec::new();
+    for (directory, known_id) in directories.iter().zip(ids) {
+        let id = known_id.unwrap_or_else(random_id);
+        if known_id.is_none() {
+            write(directory, &MetaProperties { cluster_id: cluster_id.clone(), node_id, directory_id: Some(id) })?;
+        }
+        directory_ids.push(id);
     }
-    Ok(settled)
+    Ok(Settled { cluster_id, directory_ids })
 }
 
 /// Durable before it is used: written beside, synced, renamed, and the directory synced.
@@ -172,7 +198,8 @@ pub fn write(directory: &Path, meta: &MetaProperties) -> Result<(), MetaError> {
     let wrong = |source| MetaError::Io { path: path.clone(), source };
     let beside = directory.join("meta.properties.tmp");
     let mut file = File::create(&beside).map_err(wrong)?;
-    let text = format!("version={VERSION}\ncluster.id={}\nnode.id={}\n", meta.cluster_id, meta.node_id);
+    let directory_id = meta.directory_id.map(|id| format!("directory.id={}\n", base64(id))).unwrap_or_default();
+    let text = format!("version={VERSION}\ncluster.id={}\nnode.id={}\n{directory_id}", meta.cluster_id, meta.node_id);
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
     fs::rename(&beside, &path).map_err(wrong)?;
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(wrong)
@@ -180,16 +207,33 @@ pub fn write(directory: &Path, meta: &MetaProperties) -> Result<(), MetaError> {
 
 /// A random id in the form of Kafka's `Uuid.toString`: 22 characters of URL-safe base64, none that begins with a dash.
 pub fn random_cluster_id() -> String {
+    base64(random_id())
+}
+
+/// A random id whose text does not begin with a dash.
+fn random_id() -> Uuid {
     loop {
-        let id = base64(Uuid::new_v4());
-        if !id.starts_with('-') {
+        let id = Uuid::new_v4();
+        if !base64(id).starts_with('-') {
             return id;
         }
     }
 }
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The id that [`base64`] gives this text for.
+fn from_base64(text: &str) -> Option<Uuid> {
+    let mut bits = 0_u128;
+    for byte in text.bytes().take(21) {
+        bits = bits << 6 | ALPHABET.iter().position(|known| *known == byte)? as u128;
+    }
+    // Of the last character, two bits count.
+    let last = text.bytes().nth(21).and_then(|byte| ALPHABET.iter().position(|known| *known == byte))?;
+    (text.len() == 22 && last & 15 == 0).then(|| Uuid::from_u128(bits << 2 | (last >> 4) as u128))
+}
+
 fn base64(id: Uuid) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let bits = id.as_u128();
     // 21 characters of six bits, and one of the two that are left.
     let mut text: String = (0..21)
@@ -256,5 +300,26 @@ mod tests {
         // The metadata topic's id in Kafka is 0...01, printed so.
         assert_eq!(base64(Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
         assert_eq!(base64(Uuid::from_u128(u128::MAX)), "_____________________w");
+        for id in [Uuid::from_u128(1), Uuid::from_u128(u128::MAX), Uuid::new_v4(), Uuid::nil()] {
+            assert_eq!(from_base64(&base64(id)), Some(id));
+        }
+        for wrong in
+            ["", "AAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAB", "AAAAAAAAAAAAAAAAAAAAAQA", "AAAA+AAAAAAAAAAAAAAAAQ"]
+        {
+            assert_eq!(from_base64(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_an_earlier_version_gets_an_id_and_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let directories = [folder.path().to_path_buf()];
+        fs::write(folder.path().join(FILE), "version=1\ncluster.id=a\nnode.id=1\n").unwrap();
+        let first = settle(&directories, 1, None).unwrap();
+        assert_eq!((first.cluster_id.as_str(), first.directory_ids.len()), ("a", 1));
+        assert_eq!(settle(&directories, 1, None).unwrap(), first);
+        fs::write(folder.path().join(FILE), "version=1\ncluster.id=a\nnode.id=1\ndirectory.id=?\n").unwrap();
+        let said = settle(&directories, 1, None).unwrap_err().to_string();
+        assert!(said.contains("directory.id is ?"), "{said}");
     }
 }

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 use super::options::{Command, Exclusive, Grammar, Kind, Opt, Parsed};
-use super::{Fault, Terminal, Tool};
+use super::{Fault, Terminal, Tool, java};
 use crate::config::meta_properties::{self, MetaProperties, random_cluster_id};
 use crate::config::{BrokerConfig, Settings, properties};
 
@@ -205,11 +206,23 @@ fn format(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
             .error(format_args!("ottla starts a cluster with metadata.version {}, not {release}", METADATA_VERSION.0));
     }
     let cluster_id = parsed.value(CLUSTER_ID)?.unwrap_or_default();
-    let meta = MetaProperties { cluster_id: cluster_id.to_owned(), node_id: config.node_id };
+    let mut meta = MetaProperties::new(cluster_id, config.node_id);
+    meta.directory_id = own_directory_id(parsed, config.node_id)?.or(meta.directory_id);
     write(&config, &meta, parsed.has(IGNORE_FORMATTED), release, terminal)
 }
 
-/// Writes `meta.properties` where it is missing, after everything that is there has been looked at.
+/// The id that `--initial-controllers` gives this node's metadata directory, as `id@host:port:directory`.
+fn own_directory_id(parsed: &Parsed, node_id: i32) -> Result<Option<Uuid>, Fault> {
+    let own = format!("{node_id}@");
+    let named = parsed.value(INITIAL_CONTROLLERS)?.unwrap_or_default().split(',').map(str::trim);
+    let Some(voter) = named.into_iter().find(|voter| voter.starts_with(&own)) else { return Ok(None) };
+    let (_, directory) = voter.rsplit_once(':').unwrap_or_default();
+    let wrong = |fault: Fault| Fault::thrown(format!("Failed to parse directory ID in {voter}: {}", fault.message("")));
+    java::parse_uuid(directory).map(Some).map_err(wrong)
+}
+
+/// Writes `meta.properties` where it is missing, after everything that is there has been looked at. `meta` is the metadata directory's; others get ids of
+/// their own.
 fn write(
     config: &BrokerConfig,
     meta: &MetaProperties,
@@ -260,7 +273,11 @@ fn write(
             .line(format_args!("Formatting {kind} directory {} with metadata.version {release}.", directory.display()));
         let made = fs::create_dir_all(&directory)
             .map_err(|source| meta_properties::MetaError::Io { path: directory.clone(), source })
-            .and_then(|()| meta_properties::write(&directory, meta));
+            .and_then(|()| {
+                let is_metadata = directory == config.metadata_log_dir();
+                let other = MetaProperties::new(meta.cluster_id.as_str(), meta.node_id);
+                meta_properties::write(&directory, if is_metadata { meta } else { &other })
+            });
         made.map_err(thrown)?;
     }
     Ok(0)
@@ -386,8 +403,22 @@ mod tests {
         assert_eq!(out, format!("Found problems:\n  {at}/d1 does not exist\n  {at}/d2 does not exist\n\n"));
         outcome(&TOOL, &["format", "-t", "abc", "-c", &file]);
         let (code, out, _) = outcome(&TOOL, &["info", "-c", &file]);
-        let meta = "Found metadata: {cluster.id=abc, node.id=1, version=1}";
+        let id = meta_properties::settle(&[folder.path().join("d1")], 1, None).unwrap().directory_ids[0];
+        let meta = format!("Found metadata: {{cluster.id=abc, directory.id={}, node.id=1, version=1}}", java::uuid(id));
         assert_eq!((code, out), (0, format!("Found log directories:\n  {at}/d1\n  {at}/d2\n\n{meta}\n\n")));
+    }
+
+    #[test]
+    fn initial_controllers_say_the_metadata_directorys_id() {
+        let (folder, file) = node(&format!("{ROLES}controller.quorum.bootstrap.servers=localhost:9093\n"));
+        let voters = "2@b:9093:AAAAAAAAAAAAAAAAAAAABA,1@a:9093:AAAAAAAAAAAAAAAAAAAACA";
+        assert_eq!(outcome(&TOOL, &["format", "-t", "abc", "-I", voters, "-c", &file]).0, 0);
+        let both = [folder.path().join("d1"), folder.path().join("d2")];
+        let ids = meta_properties::settle(&both, 1, None).unwrap().directory_ids;
+        assert_eq!(java::uuid(ids[0]), "AAAAAAAAAAAAAAAAAAAACA");
+        assert_ne!(ids[0], ids[1]);
+        let (code, _, err) = outcome(&TOOL, &["format", "-g", "-t", "abc", "-I", "1@a:9093:x", "-c", &file]);
+        assert!(code == 1 && err.contains("Failed to parse directory ID in 1@a:9093:x"), "{err}");
     }
 
     #[test]
