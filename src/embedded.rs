@@ -52,8 +52,10 @@ impl EmbeddedBroker {
         for (name, value) in presets.iter().chain(overrides) {
             settings.set(*name, *value, Origin::Ottla);
         }
-        let node = Node::start(Arc::new(BrokerConfig::new(settings)?)).await?;
-        let address = node.addresses().values().next().copied().ok_or_else(|| NodeError::Io {
+        let config = Arc::new(BrokerConfig::new(settings)?);
+        let first = config.listeners.broker.first().map(|listener| listener.name.clone()).unwrap_or_default();
+        let node = Node::start(config).await?;
+        let address = node.addresses().get(first.as_str()).copied().ok_or_else(|| NodeError::Io {
             what: "finding the broker's address",
             source: io::Error::from(io::ErrorKind::AddrNotAvailable),
         })?;

@@ -37,7 +37,7 @@ use crate::cluster::record::{BrokerState, Endpoint as RegisteredEndpoint, Resour
 use crate::cluster::{
     Cluster, ClusterError, ClusterOptions, ConfigResource, Delta, MetadataImage, QuorumTiming, Subscription,
 };
-use crate::config::listener::Listener;
+use crate::config::listener::{Listener, Listeners};
 use crate::config::meta_properties::{self, MetaError};
 use crate::config::{BrokerConfig, ConfigError, DeclaredTopic, TopicConfig};
 use crate::coordinator::group::GroupCoordinator;
@@ -46,7 +46,7 @@ use crate::coordinator::replica_log::ReplicaLog;
 use crate::metrics::{Registry, table};
 use crate::net::http;
 use crate::net::listener::{NetError, RunningServer, Server};
-use crate::net::settings::{Endpoint, NetSettings};
+use crate::net::settings::{Counted, Endpoint, NetSettings};
 use crate::replica::manager::ReplicaOptions;
 use crate::replica::partition::ReplicaError;
 use crate::replica::{Partition, ReplicaManager};
@@ -196,7 +196,11 @@ impl Node {
         let declared = bootstrap::declared(&config)?;
         let directories = directories(&config)?;
         let meta = meta_properties::settle(&directories, config.node_id, config.cluster_id())?;
-        let server = Server::bind(&endpoints(&config.listeners.broker), NetSettings::of(&config))?;
+        let quorum_directory = config.metadata_log_dir();
+        let quorum_directory_id =
+            directories.iter().zip(&meta.directory_ids).find(|(path, _)| **path == quorum_directory);
+        let quorum_directory_id = quorum_directory_id.map_or(Uuid::nil(), |(_, id)| *id);
+        let server = Server::bind(&endpoints(&config.listeners), NetSettings::of(&config))?;
         let bound: HashMap<Arc<str>, SocketAddr> =
             server.listeners().iter().map(|listener| (Arc::clone(&listener.name), listener.address)).collect();
         let clock: SharedClock = Arc::new(SystemClock);
@@ -237,6 +241,7 @@ impl Node {
             metrics: Arc::clone(&metrics),
             loggers,
             bound,
+            quorum_directory_id,
         }));
         let begun = Self::begin(Arc::clone(&broker), server, (image, subscription), &meta.cluster_id, &declared).await;
         if begun.is_err() {
@@ -344,9 +349,12 @@ fn directories(config: &BrokerConfig) -> Result<Vec<PathBuf>, NodeError> {
     Ok(directories)
 }
 
-fn endpoints(listeners: &[Listener]) -> Vec<Endpoint> {
-    let endpoint = |listener: &Listener| Endpoint { name: listener.name.clone(), bind: listener.bind.clone() };
-    listeners.iter().map(endpoint).collect()
+fn endpoints(listeners: &Listeners) -> Vec<Endpoint> {
+    let endpoint = |counted| {
+        move |listener: &Listener| Endpoint { name: listener.name.clone(), bind: listener.bind.clone(), counted }
+    };
+    let controller = listeners.controller.iter().map(endpoint(Counted::Controllers));
+    listeners.broker.iter().map(endpoint(Counted::Brokers)).chain(controller).collect()
 }
 
 /// Opens every log directory. Blocking: a start after a kill reads what the index has not seen.

@@ -42,6 +42,7 @@ class Run:
 
     def __init__(self, side, kafka_side, broker, folder, address):
         self.side, self.kafka_side, self.broker, self.folder, self.bootstrap = side, kafka_side, broker, folder, address
+        self.controller = broker.settings["controller.quorum.bootstrap.servers"]
         self.noted = []
 
     def path(self, name, text=None):
@@ -52,12 +53,12 @@ class Run:
         return str(path)
 
     def tool(self, tool, *arguments, stdin="", within_s=30, err="first", bare=False, ignore=(), sort=False):
-        """Runs a tool, to be compared. {b} in an argument is the broker's address; --bootstrap-server is added unless `bare`.
+        """Runs a tool, to be compared. {b} in an argument is the broker's address, {c} its controller listener's; --bootstrap-server is added unless `bare`.
 
         err: "first" compares the first line of standard error (behind it Java's tools show where they threw, and both their help), "all" all of it, "no" none.
         ignore: regular expressions; what they match is not compared. sort: the order of the lines is not.
         """
-        line = [argument.replace("{b}", self.bootstrap) for argument in arguments]
+        line = [argument.replace("{b}", self.bootstrap).replace("{c}", self.controller) for argument in arguments]
         if not bare:
             line = [*line, "--bootstrap-server", self.bootstrap]
         outcome = self.side.run(tool, line, stdin, within_s)
@@ -87,7 +88,9 @@ def normal(outcome, run, err, ignore):
             text = re.sub(pattern, "<ignored>", text)
         text = text.replace(run.bootstrap, "<broker>").replace(str(run.folder), "FOLDER")
         text = text.replace(run.broker.settings["log.dirs"], "<log dir>")
+        text = text.replace(run.controller, "<controller>")
         text = re.sub(rf"\b{run.bootstrap.rpartition(':')[2]}\b", "<port>", text)
+        text = re.sub(rf"\b{run.controller.rpartition(':')[2]}\b", "<controller port>", text)
         text = re.sub(r"TopicId: [A-Za-z0-9_-]{22}", "TopicId: <id>", text)
         return re.sub(r"\b1[0-9]{12}\b", "<time>", text)
 

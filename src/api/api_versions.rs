@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Broker;
 use super::context::{ClientSoftware, CloseReason, Outcome, Reply, RequestContext};
 use super::error_tally::TellsErrors;
-use super::table::{self, APIS};
+use super::table;
 use crate::cluster::decide::features;
 use crate::protocol::codec;
 
@@ -49,7 +49,7 @@ pub async fn handle(
             .with_max_version_level(level)
     });
     ApiVersionsResponse::default()
-        .with_api_keys(APIS.iter().map(api_version).collect())
+        .with_api_keys(table::served(context.scope).map(api_version).collect())
         .with_supported_features(supported.collect())
         .with_finalized_features(finalized.collect())
         .with_finalized_features_epoch(image.offset())
@@ -70,7 +70,7 @@ fn api_version(row: &table::ApiRow) -> ApiVersion {
 
 /// A version that is not known is answered in v0, so that any client can read which ones are (KIP-511).
 pub fn unsupported_version(context: &RequestContext) -> Outcome {
-    let own = APIS.iter().filter(|row| row.key as i16 == API_KEY).map(api_version).collect();
+    let own = table::find(API_KEY, context.scope).into_iter().map(api_version).collect();
     let response =
         ApiVersionsResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()).with_api_keys(own);
     codec::encode_reply(API_KEY, 0, context.correlation_id, &response)

@@ -16,6 +16,7 @@ use super::activity::Activity;
 use super::client_software::{Counted, SoftwareCounts};
 use super::error_tally::ErrorTally;
 use super::request_metrics::{CountedAs, ReplyClock};
+use super::table::Scope;
 use crate::types::budget::Reservation;
 use crate::types::log_limit::LogLimit;
 
@@ -70,6 +71,8 @@ pub struct RequestContext {
     pub correlation_id: i32,
     /// Empty when the client gave none.
     pub client_id: Arc<str>,
+    /// What the listener is for that it came through.
+    pub scope: Scope,
     /// What the request's bytes were paid with. Whoever keeps some of them beyond the reply holds this too.
     pub memory: Arc<Reservation>,
     pub first_stage: FirstStage,

@@ -2,12 +2,14 @@
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_quorum_request::TopicData as AskedTopic;
-use kafka_protocol::messages::describe_quorum_response::{Node, PartitionData, ReplicaState, TopicData};
+use kafka_protocol::messages::describe_quorum_response::{Listener, Node, PartitionData, ReplicaState, TopicData};
 use kafka_protocol::messages::{BrokerId, DescribeQuorumRequest, DescribeQuorumResponse};
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
+use uuid::Uuid;
 
 use super::Broker;
+use super::advertised;
 use super::context::RequestContext;
 use crate::cluster::ReplicaStatus;
 
@@ -37,6 +39,7 @@ pub async fn handle(
         return DescribeQuorumResponse::default();
     };
     let partition = if status.leader_id == broker.id {
+        let replica = |status| replica(broker, context.api_version, status);
         PartitionData::default()
             .with_leader_id(BrokerId(status.leader_id))
             .with_leader_epoch(status.leader_epoch)
@@ -47,7 +50,7 @@ pub async fn handle(
         failed(0, ResponseError::NotLeaderOrFollower, NOT_LEADER)
     };
     let nodes = if context.api_version >= NODES_VERSION && status.leader_id == broker.id {
-        status.voters.iter().map(|voter| Node::default().with_node_id(BrokerId(voter.id))).collect()
+        status.voters.iter().map(|voter| node(broker, context, voter.id)).collect()
     } else {
         Vec::new()
     };
@@ -57,8 +60,29 @@ pub async fn handle(
 
 const NOT_LEADER: &str = "For requests intended only for the leader, this error indicates that the broker is not the current leader. For requests intended for any replica, this error indicates that the broker is not a replica of the topic partition.";
 
-fn replica(status: &ReplicaStatus) -> ReplicaState {
+/// A voter and where its listener for controllers is reached, if it has one.
+fn node(broker: &Broker, context: &RequestContext, id: i32) -> Node {
+    let listeners = broker.config().listeners.controller_names.first().and_then(|name| {
+        let node = advertised::controller(broker, context, name, id)?;
+        let told = Listener::default()
+            .with_name(StrBytes::from_string(name.clone()))
+            .with_host(StrBytes::from_string(node.host.to_string()))
+            .with_port(u16::try_from(node.port).unwrap_or_default());
+        Some(told)
+    });
+    Node::default().with_node_id(BrokerId(id)).with_listeners(listeners.into_iter().collect())
+}
+
+/// The id of a voter's directory: where `controller.quorum.voters` names the voters, they have none (KIP-853).
+fn directory_id(broker: &Broker, id: i32) -> Uuid {
+    let is_own = id == broker.id && broker.config().voters.is_empty();
+    if is_own { broker.quorum_directory_id } else { Uuid::nil() }
+}
+
+fn replica(broker: &Broker, api_version: i16, status: &ReplicaStatus) -> ReplicaState {
+    let directory_id = if api_version >= NODES_VERSION { directory_id(broker, status.id) } else { Uuid::nil() };
     ReplicaState::default()
+        .with_replica_directory_id(directory_id)
         .with_replica_id(BrokerId(status.id))
         .with_log_end_offset(status.log_end_offset)
         .with_last_fetch_timestamp(status.last_fetch_timestamp_ms)

@@ -39,12 +39,13 @@ impl Dispatch for Dispatcher {
             api_version: parsed.api_version,
             correlation_id: parsed.correlation_id,
             client_id: parsed.client_id,
+            scope: self.broker.scope(connection),
             memory,
             first_stage: FirstStage::default(),
         };
         let (api_key, api_version) = (context.api_key, context.api_version);
         connection.activity.requested(api_key, api_version, &context.client_id);
-        let Some(row) = table::find(api_key) else {
+        let Some(row) = table::find(api_key, context.scope) else {
             return refuse(CloseReason::UnsupportedVersion { api_key, api_version });
         };
         if !(row.min_version..=row.max_version).contains(&api_version) {

@@ -60,6 +60,7 @@ use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use uuid::Uuid;
 
 use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
@@ -73,7 +74,9 @@ use crate::types::log_levels::Loggers;
 use crate::types::time::SharedClock;
 use client_software::SoftwareCounts;
 use connections::Connections;
+use context::Connection;
 use fetch_session::FetchSessions;
+use table::Scope;
 
 /// What handlers work with. Made by `node`, shared by every request.
 pub struct Broker {
@@ -98,6 +101,10 @@ pub struct Broker {
     pub client_software: Arc<SoftwareCounts>,
     /// Where each listener really listens, by its name: differs from the configuration where a port is 0.
     pub bound: HashMap<Arc<str>, SocketAddr>,
+    /// The id of the directory that the quorum's log is in (KIP-853).
+    pub quorum_directory_id: Uuid,
+    /// The names of the listeners for controllers.
+    controller_listeners: Vec<String>,
 }
 
 /// What a [`Broker`] is made of.
@@ -111,15 +118,19 @@ pub struct BrokerParts {
     pub metrics: Arc<Registry>,
     pub loggers: Arc<dyn Loggers>,
     pub bound: HashMap<Arc<str>, SocketAddr>,
+    pub quorum_directory_id: Uuid,
 }
 
 impl Broker {
     pub fn new(parts: BrokerParts) -> Self {
-        let BrokerParts { config, clock, cluster, replicas, groups, metrics, loggers, bound } = parts;
+        let BrokerParts { config, clock, cluster, replicas, groups, metrics, loggers, bound, quorum_directory_id } =
+            parts;
         let started_with = config.load_full();
         let slots = usize::try_from(started_with.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let (id, fetch_sessions) = (started_with.node_id, FetchSessions::new(slots));
         let read_bytes = usize::try_from(started_with.store_read_memory_bytes).unwrap_or(0);
+        let controller_listeners =
+            started_with.listeners.controller.iter().map(|listener| listener.name.clone()).collect();
         Self {
             id,
             config,
@@ -136,6 +147,8 @@ impl Broker {
             loggers,
             client_software: Arc::default(),
             bound,
+            quorum_directory_id,
+            controller_listeners,
         }
     }
 
@@ -146,5 +159,11 @@ impl Broker {
 
     pub fn set_config(&self, config: Arc<BrokerConfig>) {
         self.config.store(config);
+    }
+
+    /// What the listener is for that accepted a connection.
+    pub fn scope(&self, connection: &Connection) -> Scope {
+        let is_controllers = self.controller_listeners.iter().any(|name| **name == *connection.listener);
+        if is_controllers { Scope::Controller } else { Scope::Broker }
     }
 }

@@ -162,6 +162,16 @@ struct Endpoint {
     port: u16,
 }
 
+impl Listener {
+    /// What other controllers, and tools for them, are told where `advertised.listeners` does not have the listener: what `listeners` says or, where that is every
+    /// address, what `controller.quorum.voters` says of this node (Kafka's `effectiveAdvertisedControllerListeners`).
+    fn advertise_to_controllers(&mut self, own_voter: Option<&Voter>) {
+        let bound = self.bind.host.clone().filter(|host| !is_wildcard(Some(host)));
+        let bound = bound.map(|host| HostPort { host, port: self.bind.port });
+        self.advertised = self.advertised.take().or(bound).or_else(|| own_voter.map(|voter| voter.address.clone()));
+    }
+}
+
 impl Listeners {
     /// What is listened on, whatever clients are told.
     pub(super) fn without_advertised(&self) -> Self {
@@ -188,7 +198,12 @@ impl Listeners {
         let controller_names: Vec<String> = text.controller_names.iter().map(|name| name.to_uppercase()).collect();
         let is_controllers = |name: &str| controller_names.iter().any(|own| own == name);
         let all: Vec<Listener> = endpoints.iter().map(|endpoint| listener(endpoint, advertised.as_deref())).collect();
-        let (controller, mut broker): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| is_controllers(&one.name));
+        let (mut controller, mut broker): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| is_controllers(&one.name));
+        for one in &mut controller {
+            let own_voter =
+                voters.iter().find(|voter| voter.id == node_id && controller_names.first() == Some(&one.name));
+            one.advertise_to_controllers(own_voter);
+        }
         if let Some(advertised) = &advertised {
             check_advertised(advertised, &endpoints, is_controllers)?;
             // A listener that is not among the advertised ones is open, but clients are not told of it: Kafka's rule for a subset.
@@ -295,8 +310,13 @@ impl Listeners {
     }
 }
 
+/// Whether a host stands for every address of the machine.
+fn is_wildcard(host: Option<&str>) -> bool {
+    matches!(host, None | Some("0.0.0.0" | "::"))
+}
+
 fn listener(endpoint: &Endpoint, advertised: Option<&[Endpoint]>) -> Listener {
-    let is_wildcard = matches!(endpoint.host.as_deref(), None | Some("0.0.0.0" | "::"));
+    let is_wildcard = is_wildcard(endpoint.host.as_deref());
     let told = match advertised {
         Some(all) => all.iter().find(|told| told.name == endpoint.name).map(|told| (&told.host, told.port)),
         None if is_wildcard => None,

@@ -140,6 +140,28 @@ fn several_listeners() {
 }
 
 #[test]
+fn what_controllers_are_told_of_a_listener() {
+    let told = |listener: &str, more: &[(&str, &str)]| {
+        let listeners = format!("PLAINTEXT://:9092,{listener}");
+        let mut keys = vec![
+            ("process.roles", "broker,controller"),
+            ("listeners", listeners.as_str()),
+            ("controller.listener.names", "CONTROLLER"),
+        ];
+        keys.extend_from_slice(more);
+        let listeners = broker(&keys).unwrap().listeners;
+        listeners.controller[0].advertised.as_ref().map(|told| format!("{}:{}", told.host, told.port))
+    };
+    let of_brokers = ("advertised.listeners", "PLAINTEXT://kafka:9092");
+    let of_both = ("advertised.listeners", "PLAINTEXT://kafka:9092,CONTROLLER://kafka:19093");
+    let voters = ("controller.quorum.voters", "1@voter:9093");
+    assert_eq!(told("CONTROLLER://host:9093", &[of_brokers, voters]).as_deref(), Some("host:9093"));
+    assert_eq!(told("CONTROLLER://host:9093", &[of_both]).as_deref(), Some("kafka:19093"));
+    assert_eq!(told("CONTROLLER://0.0.0.0:9093", &[of_brokers, voters]).as_deref(), Some("voter:9093"));
+    assert_eq!(told("CONTROLLER://:9093", &[]), None, "whoever connects is told the address that it reached");
+}
+
+#[test]
 fn listeners_that_cannot_be_are_refused() {
     let protocols = ("listener.security.protocol.map", "A:PLAINTEXT,B:PLAINTEXT,PLAINTEXT:PLAINTEXT");
     let inter = ("inter.broker.listener.name", "A");

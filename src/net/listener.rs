@@ -15,7 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::connection::{Ended, Phase, Shared, serve};
 use super::limits::{Admission, ConnectionLimits, Place};
-use super::settings::{Endpoint, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, NetSettings};
+use super::settings::{Counted, Endpoint, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, NetSettings};
 use super::telemetry::ListenerMetrics;
 use crate::api::context::{CloseReason, Connection, Dispatch};
 use crate::metrics::{Registry, table};
@@ -49,6 +49,7 @@ pub enum NetError {
 pub struct BoundListener {
     pub name: Arc<str>,
     pub address: SocketAddr,
+    counted: Counted,
     socket: StdListener,
 }
 
@@ -79,7 +80,7 @@ impl Server {
             scrape.set(&table::REQUEST_QUEUE_SIZE, &[], spent.waiting() as f64);
         });
         let (phase_sender, phase) = watch::channel(Phase::Serving);
-        let limits = ConnectionLimits::new(&self.settings);
+        let (brokers, controllers) = (ConnectionLimits::new(&self.settings), ConnectionLimits::new(&self.settings));
         let mut tasks = Vec::new();
         for listener in self.listeners {
             let metrics = ListenerMetrics::new(registry, &listener.name);
@@ -97,7 +98,10 @@ impl Server {
                 name: listener.name,
                 socket: TcpListener::from_std(listener.socket)?,
                 shared,
-                limits: Arc::clone(&limits),
+                limits: Arc::clone(match listener.counted {
+                    Counted::Brokers => &brokers,
+                    Counted::Controllers => &controllers,
+                }),
                 send_buffer_bytes: self.settings.socket_send_buffer_bytes,
             };
             tasks.push(tokio::spawn(acceptor.run()));
@@ -146,7 +150,8 @@ fn bind(endpoint: &Endpoint, settings: &NetSettings) -> Result<BoundListener, Ne
         match listen(address, settings) {
             Ok(socket) => {
                 let address = socket.local_addr().unwrap_or(address);
-                return Ok(BoundListener { name: Arc::from(endpoint.name.as_str()), address, socket });
+                let name = Arc::from(endpoint.name.as_str());
+                return Ok(BoundListener { name, address, counted: endpoint.counted, socket });
             }
             Err(source) => last = Some((address, source)),
         }

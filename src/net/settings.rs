@@ -98,6 +98,14 @@ pub struct Endpoint {
     /// Upper case, as in `listeners`.
     pub name: String,
     pub bind: BindAddress,
+    pub counted: Counted,
+}
+
+/// With which others a listener's connections are counted for `max.connections`: clients that use all of the brokers' do not keep anybody from a controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    Brokers,
+    Controllers,
 }
 
 const _: () = assert!(SCRATCH_BYTES <= MAX_UNSENT_BYTES);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::listener::{NetError, RunningServer, Server};
-use super::settings::{Endpoint, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, NetSettings};
+use super::settings::{Counted, Endpoint, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, NetSettings};
 use crate::api::context::{Begun, CloseReason, Connection, Dispatch, FirstStage, Outcome, Reply};
 use crate::config::Settings;
 use crate::config::broker::BrokerConfig;
@@ -97,7 +97,8 @@ struct Bench {
 }
 
 fn endpoint(host: Option<&str>, port: u16) -> Endpoint {
-    Endpoint { name: "PLAINTEXT".into(), bind: BindAddress { host: host.map(str::to_owned), port } }
+    let bind = BindAddress { host: host.map(str::to_owned), port };
+    Endpoint { name: "PLAINTEXT".into(), bind, counted: Counted::Brokers }
 }
 
 fn settings() -> NetSettings {

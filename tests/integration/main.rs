@@ -9,6 +9,7 @@ mod bench;
 mod broker;
 mod client;
 mod clients;
+mod controllers;
 mod faults;
 mod memory;
 mod mutation;

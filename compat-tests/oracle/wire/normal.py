@@ -20,7 +20,7 @@ class State:
     """What one broker's answers in one scenario have named so far: the first value seen of a kind becomes number 1, and so on. `session`: the one that asked."""
 
     def __init__(self, address, session):
-        self.names, self.producers = session.names, session.producers
+        self.names, self.producers, self.session = session.names, session.producers, session
         self.host, port = address.rsplit(":", 1)
         self.port = int(port)
         self.seen = {}
@@ -55,10 +55,10 @@ def assigned_numbers(state, api, name, value):
 
 
 def own_address(state, api, name, value):
-    """The broker's own host and port, which differ because both run on one machine."""
+    """The broker's own host and ports (its controller listener's, too), which differ because both run on one machine."""
     if name == "Host" and value == state.host:
         return "<own host>"
-    if name == "Port" and (value == state.port or api == "DescribeQuorum" and value > 0):  # there it is the controller listener's
+    if name == "Port" and (value == state.port or api == "DescribeQuorum" and value > 0 or value == state.session.controller_port):
         return "<own port>"
     return value
 

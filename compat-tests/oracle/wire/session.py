@@ -33,11 +33,24 @@ class Session:
         self.names = {}
         self.producers = []
         self.connections = []
+        self.controller_host = self.controller_port = None
         self.main = self.connect()
         self.quiet_connection = self.connect("setup")
 
     def connect(self, client_id="compare"):
         connection = Connection(self.address, client_id)
+        self.connections.append(connection)
+        return connection
+
+    def controller(self):
+        """A new connection to the broker's listener for controllers, where DescribeQuorum says that it is."""
+        if self.controller_port is None:
+            asked = {"Topics": [{"TopicName": "__cluster_metadata", "Partitions": [{"PartitionIndex": 0}]}]}
+            listeners = self.quiet("DescribeQuorum", asked, 2)["Nodes"][0]["Listeners"]
+            if not listeners:
+                raise ScenarioFailed("set-up: DescribeQuorum names no listener of the controller")
+            self.controller_host, self.controller_port = listeners[0]["Host"], listeners[0]["Port"]
+        connection = Connection(f"{self.controller_host}:{self.controller_port}", "compare")
         self.connections.append(connection)
         return connection
 

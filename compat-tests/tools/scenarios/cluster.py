@@ -60,9 +60,9 @@ def elections(run):
 @scenario("cluster.quorum")
 def quorum(run):
     tool = "kafka-metadata-quorum"
-    moving = [r"(LeaderEpoch|HighWatermark|ClusterId): +\S+"]
+    moving = [r"(LeaderEpoch|HighWatermark|ClusterId): +\S+", r'"directoryId": "[^"]+"']
     run.tool(tool, "--bootstrap-server", "{b}", "describe", "--status", bare=True, ignore=moving)
-    columns = [r"\d+ ms ago", r"(?<=\t)\d{1,9}(?= +\t0)", " +(?=\t)"]
+    columns = [r"\d+ ms ago", r"(?<=\t)\d{1,9}(?= +\t0)", r"(?<=\t)[A-Za-z0-9_-]{22}(?=\t)", " +(?=\t)"]
     run.tool(tool, "--bootstrap-server", "{b}", "describe", "--replication", bare=True, ignore=columns)
     run.tool(tool, "--bootstrap-server", "{b}", "describe", "--replication", "--human-readable", bare=True, ignore=columns)
     for line in (
@@ -78,6 +78,25 @@ def quorum(run):
         run.tool(tool, "--bootstrap-server", "{b}", *line, bare=True)
     for line in ([], ["describe", "--status"], ["nothing"]):
         run.tool(tool, *line, bare=True, err="no")
+
+
+@scenario("cluster.controllers")
+def controllers(run):
+    controller = ["--bootstrap-controller", "{c}"]
+    run.tool("kafka-cluster", "cluster-id", *controller, bare=True, ignore=[r"Cluster ID: \S+"])
+    run.tool("kafka-cluster", "cluster-id", "--bootstrap-controller", "{b}", bare=True)
+    run.tool("kafka-cluster", "cluster-id", "--bootstrap-server", "{c}", bare=True, within_s=90)
+    run.tool("kafka-cluster", "list-endpoints", *controller, bare=True, ignore=[r" +(?=\n|$)"])
+    run.tool("kafka-cluster", "list-endpoints", "--include-fenced-brokers", *controller, bare=True)
+    moving = [r"(LeaderEpoch|HighWatermark|ClusterId): +\S+", r'"directoryId": "[^"]+"']
+    run.tool("kafka-metadata-quorum", *controller, "describe", "--status", bare=True, ignore=moving)
+    columns = [r"\d+ ms ago", r"(?<=\t)\d{1,9}(?= +\t0)", r"\b1\d{12}\b", r"(?<=\t)[A-Za-z0-9_-]{22}(?=\t)", " +(?=\t)"]
+    run.tool("kafka-metadata-quorum", *controller, "describe", "--replication", bare=True, ignore=columns)
+    run.tool("kafka-features", *controller, "describe", bare=True, ignore=[r"Epoch: \d+"])
+    run.tool("kafka-features", *controller, "upgrade", "--feature", "no.such.feature=3", bare=True)
+    run.tool("kafka-configs", *controller, "--entity-type", "brokers", "--entity-name", "1", "--describe", bare=True)
+    run.tool("kafka-configs", *controller, "--entity-type", "brokers", "--entity-name", "1", "--alter", "--add-config", "log.retention.ms=77000", bare=True)
+    run.tool("kafka-configs", *controller, "--entity-type", "brokers", "--entity-name", "1", "--alter", "--delete-config", "log.retention.ms", bare=True)
 
 
 @scenario("cluster.features")
