@@ -45,8 +45,9 @@ use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::replica_log::ReplicaLog;
 use crate::metrics::{Registry, table};
 use crate::net::http;
+use crate::net::limits::ConnectionLimits;
 use crate::net::listener::{NetError, RunningServer, Server};
-use crate::net::settings::{Counted, Endpoint, NetSettings};
+use crate::net::settings::{ConnectionQuotas, Counted, Endpoint, NetSettings};
 use crate::replica::manager::ReplicaOptions;
 use crate::replica::partition::ReplicaError;
 use crate::replica::{Partition, ReplicaManager};
@@ -262,7 +263,9 @@ impl Node {
         follow(&broker, &image, &Delta::between(&MetadataImage::default(), &image)).await?;
         subscription.acknowledge(image.offset());
         let mut tasks = Tasks::default();
-        tasks.spawn(follow_all(Arc::clone(&broker), image, subscription));
+        let limits = server.limits();
+        hold_to_quotas(&broker, &limits).await;
+        tasks.spawn(follow_all(Arc::clone(&broker), image, subscription, limits));
         register(&broker, cluster_id).await?;
         // The registration is committed, so the image holds all that was before it.
         broker.replicas.set_strays_aside(&broker.cluster.image(), broker.clock.wall_ms()).await?;
@@ -454,7 +457,22 @@ fn follow_group_partitions(broker: &Broker, image: &MetadataImage, delta: &Delta
     }
 }
 
-async fn follow_all(broker: Arc<Broker>, mut before: Arc<MetadataImage>, mut subscription: Subscription) {
+/// Holds connections to what the configuration says now.
+async fn hold_to_quotas(broker: &Broker, limits: &[Arc<ConnectionLimits>]) {
+    let config = broker.config();
+    // Names may have to be resolved.
+    match tokio::task::spawn_blocking(move || ConnectionQuotas::of(&config)).await {
+        Ok(quotas) => limits.iter().for_each(|limits| limits.set(quotas.clone())),
+        Err(error) => error!(%error, "the limits on connections cannot be set; those before stay"),
+    }
+}
+
+async fn follow_all(
+    broker: Arc<Broker>,
+    mut before: Arc<MetadataImage>,
+    mut subscription: Subscription,
+    limits: [Arc<ConnectionLimits>; 2],
+) {
     let unclean_elections = broker.metrics.counter(&table::UNCLEAN_LEADER_ELECTIONS, &[]);
     loop {
         let publication = subscription.next().await;
@@ -469,6 +487,7 @@ async fn follow_all(broker: Arc<Broker>, mut before: Arc<MetadataImage>, mut sub
             tokio::time::sleep(FOLLOW_RETRY).await;
         }
         if changes_brokers(&publication.delta) {
+            hold_to_quotas(&broker, &limits).await;
             started::tell_new_addresses(&broker.config());
         }
         subscription.acknowledge(publication.image.offset());

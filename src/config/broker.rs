@@ -129,6 +129,8 @@ broker_fields! {
     max_connections: i32 = "max.connections";
     max_connections_per_ip: i32 = "max.connections.per.ip";
     max_connection_creation_rate: i32 = "max.connection.creation.rate";
+    quota_window_num: i32 = "quota.window.num";
+    quota_window_size_seconds: i32 = "quota.window.size.seconds";
     /// Negative: never.
     connections_max_idle_ms: i64 = "connections.max.idle.ms";
     log_initial_task_delay_ms: i64 = "log.initial.task.delay.ms";
@@ -344,6 +346,14 @@ impl BrokerConfig {
     pub fn max_connections_per_ip_overrides(&self) -> BTreeMap<String, i32> {
         let text = self.values.get("max.connections.per.ip.overrides").and_then(String::from_value).unwrap_or_default();
         validate::parse_overrides(&text).unwrap_or_default()
+    }
+
+    /// The value of a key for one listener (`listener.name.NAME.KEY`, the name in lower case), where somebody set one that parses.
+    pub fn of_listener<T: FromValue>(&self, listener: &str, key: &str) -> Option<T> {
+        let name = format!("listener.name.{}.{key}", listener.to_lowercase());
+        let dynamic = self.dynamic_broker.get(&name).or_else(|| self.dynamic_default.get(&name)).map(String::as_str);
+        let text = dynamic.or_else(|| self.settings.get(&name))?;
+        broker_key(key)?.parse(text).ok().and_then(|value| T::from_value(&value))
     }
 
     /// The group protocols that are offered, in lower case.

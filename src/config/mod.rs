@@ -65,8 +65,14 @@ pub enum ConfigError {
 /// Prefixes of names that belong to plug-ins and listeners, and so are in no table.
 const OPEN_PREFIXES: &[&str] = &["listener.name.", "config.providers.", "rsm.config.", "rlmm.config."];
 
+/// Keys that work for one listener alone, as `listener.name.NAME.KEY`.
+const LISTENER_LIMITS: &[&str] = &["max.connections", "max.connection.creation.rate"];
+
 /// The sentence about a name that is in no table, or nothing for a plug-in's own.
 fn unknown_name_notice(name: &str, origin: &Origin) -> Option<String> {
+    if LISTENER_LIMITS.iter().any(|key| dynamic::listener_base_name(name) == Some(key)) {
+        return None;
+    }
     if name.starts_with("listener.name.") {
         return Some(format!("{name} ({origin}) is accepted, but Ottla does not act on it yet"));
     }

@@ -57,18 +57,26 @@ pub struct BoundListener {
 pub struct Server {
     listeners: Vec<BoundListener>,
     settings: NetSettings,
+    /// Of brokers' clients, and of controllers'.
+    limits: [Arc<ConnectionLimits>; 2],
 }
 
 impl Server {
     /// Binds every endpoint, or none.
     pub fn bind(endpoints: &[Endpoint], settings: NetSettings) -> Result<Self, NetError> {
         let listeners = endpoints.iter().map(|endpoint| bind(endpoint, &settings)).collect::<Result<_, _>>()?;
-        Ok(Self { listeners, settings })
+        let limits = [(); 2].map(|()| ConnectionLimits::new(settings.quotas.clone()));
+        Ok(Self { listeners, settings, limits })
     }
 
     /// Names and addresses, with the ports that were free where 0 was asked for.
     pub fn listeners(&self) -> &[BoundListener] {
         &self.listeners
+    }
+
+    /// What connections are counted in, and new quotas are told to.
+    pub fn limits(&self) -> [Arc<ConnectionLimits>; 2] {
+        self.limits.clone()
     }
 
     /// Begins to accept. Must be called within a tokio runtime. Requests are paid for from `budget`.
@@ -80,7 +88,7 @@ impl Server {
             scrape.set(&table::REQUEST_QUEUE_SIZE, &[], spent.waiting() as f64);
         });
         let (phase_sender, phase) = watch::channel(Phase::Serving);
-        let (brokers, controllers) = (ConnectionLimits::new(&self.settings), ConnectionLimits::new(&self.settings));
+        let [brokers, controllers] = self.limits;
         let mut tasks = Vec::new();
         for listener in self.listeners {
             let metrics = ListenerMetrics::new(registry, &listener.name);
@@ -235,7 +243,7 @@ impl Acceptor {
                     let place = tokio::select! {
                         biased;
                         _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
-                        place = self.limits.place() => place,
+                        place = self.limits.place(&self.name) => place,
                     };
                     let nanos = u64::try_from(blocked.elapsed().as_nanos()).unwrap_or(u64::MAX);
                     self.shared.metrics.blocked_nanos.increment(nanos);

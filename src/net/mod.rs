@@ -9,6 +9,7 @@ pub mod http;
 pub mod limits;
 pub mod listener;
 mod outbox;
+mod rate;
 pub mod settings;
 mod telemetry;
 

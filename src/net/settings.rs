@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use super::rate::{RateWindow, UNLIMITED};
 use crate::config::broker::BrokerConfig;
 use crate::config::listener::BindAddress;
 
@@ -58,25 +59,80 @@ pub struct NetSettings {
     pub body_grace: Duration,
     /// See [`REPLY_GRACE`].
     pub reply_grace: Duration,
-    /// `max.connections`: further ones wait until one ends.
-    pub max_connections: usize,
-    /// `max.connections.per.ip`: further ones are closed.
-    pub max_connections_per_ip: usize,
-    /// `max.connections.per.ip.overrides`.
-    pub max_connections_per_ip_overrides: HashMap<IpAddr, usize>,
+    pub quotas: ConnectionQuotas,
 }
 
-impl NetSettings {
-    /// What the broker's configuration says. Resolves the names among `max.connections.per.ip.overrides` (one that does not resolve has no effect), so it
-    /// may block.
+/// What the connections are held to. All of it can change while the broker runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionQuotas {
+    /// `max.connections`: further ones wait until one ends.
+    pub max_connections: usize,
+    /// `max.connection.creation.rate`, in a second: further ones wait.
+    pub creation_rate: u32,
+    /// `max.connections.per.ip`: further ones are closed.
+    pub max_per_ip: usize,
+    /// `max.connections.per.ip.overrides`.
+    pub max_per_ip_overrides: HashMap<IpAddr, usize>,
+    /// By the listener's name.
+    pub listeners: HashMap<String, ListenerQuotas>,
+    /// The listener that the limits of all do not hold for: the brokers' own, where there are others.
+    pub protected: Option<String>,
+    /// How rates are measured.
+    pub rate_window: RateWindow,
+}
+
+/// What one listener is held to (`listener.name.NAME.max.connections` and `listener.name.NAME.max.connection.creation.rate`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerQuotas {
+    pub max_connections: usize,
+    pub creation_rate: u32,
+}
+
+impl ListenerQuotas {
+    pub const NONE: Self = Self { max_connections: usize::MAX, creation_rate: UNLIMITED };
+}
+
+impl ConnectionQuotas {
+    /// What the configuration says now. Resolves the names among `max.connections.per.ip.overrides` (one that does not resolve has no effect), so it may block.
     pub fn of(config: &BrokerConfig) -> Self {
-        let size = |value: i32| usize::try_from(value).unwrap_or(0);
         let mut overrides = HashMap::new();
         for (host, max) in config.max_connections_per_ip_overrides() {
             for address in (host.as_str(), 0).to_socket_addrs().into_iter().flatten() {
                 overrides.insert(address.ip().to_canonical(), size(max));
             }
         }
+        let own = |name: &str| ListenerQuotas {
+            max_connections: config.of_listener(name, "max.connections").map_or(usize::MAX, size),
+            creation_rate: config.of_listener(name, "max.connection.creation.rate").map_or(UNLIMITED, rate),
+        };
+        let listeners = config.listeners.broker.iter().chain(&config.listeners.controller);
+        let is_one_of_several = config.listeners.broker.len() > 1;
+        Self {
+            max_connections: size(config.max_connections),
+            creation_rate: rate(config.max_connection_creation_rate),
+            max_per_ip: size(config.max_connections_per_ip),
+            max_per_ip_overrides: overrides,
+            listeners: listeners.map(|listener| (listener.name.clone(), own(&listener.name))).collect(),
+            protected: is_one_of_several.then(|| config.listeners.inter_broker.clone()),
+            rate_window: RateWindow {
+                samples: rate(config.quota_window_num).max(1),
+                size: Duration::from_secs(u64::from(rate(config.quota_window_size_seconds).max(1))),
+            },
+        }
+    }
+}
+
+fn size(value: i32) -> usize {
+    usize::try_from(value).unwrap_or(0)
+}
+
+fn rate(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or(0)
+}
+
+impl NetSettings {
+    /// What the broker's configuration says. May block, as [`ConnectionQuotas::of`] may.
+    pub fn of(config: &BrokerConfig) -> Self {
         Self {
             socket_request_max_bytes: size(config.socket_request_max_bytes),
             connections_max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
@@ -85,9 +141,7 @@ impl NetSettings {
             socket_listen_backlog_size: config.socket_listen_backlog_size,
             body_grace: BODY_GRACE,
             reply_grace: REPLY_GRACE,
-            max_connections: size(config.max_connections),
-            max_connections_per_ip: size(config.max_connections_per_ip),
-            max_connections_per_ip_overrides: overrides,
+            quotas: ConnectionQuotas::of(config),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::listener::{NetError, RunningServer, Server};
-use super::settings::{Counted, Endpoint, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, NetSettings};
+use super::settings::{ConnectionQuotas, Counted, Endpoint, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, NetSettings};
 use crate::api::context::{Begun, CloseReason, Connection, Dispatch, FirstStage, Outcome, Reply};
 use crate::config::Settings;
 use crate::config::broker::BrokerConfig;
@@ -104,6 +104,12 @@ fn endpoint(host: Option<&str>, port: u16) -> Endpoint {
 fn settings() -> NetSettings {
     let config = BrokerConfig::new(Settings::default()).unwrap();
     NetSettings { socket_listen_backlog_size: 4096, ..NetSettings::of(&config) }
+}
+
+fn limited(limit: impl FnOnce(&mut ConnectionQuotas)) -> NetSettings {
+    let mut settings = settings();
+    limit(&mut settings.quotas);
+    settings
 }
 
 fn bench_with(settings: NetSettings, budget_bytes: usize) -> Bench {
@@ -455,7 +461,7 @@ async fn a_client_that_half_closes_gets_its_replies() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connection_limits() {
-    let bench = bench_with(NetSettings { max_connections_per_ip: 2, ..settings() }, 64 << 20);
+    let bench = bench_with(limited(|quotas| quotas.max_per_ip = 2), 64 << 20);
     let kept = [TcpStream::connect(bench.address).await.unwrap(), TcpStream::connect(bench.address).await.unwrap()];
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(is_closed(&mut TcpStream::connect(bench.address).await.unwrap()).await);
@@ -463,7 +469,7 @@ async fn connection_limits() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     echo_works(bench.address).await;
 
-    let bench = bench_with(NetSettings { max_connections: 1, ..settings() }, 64 << 20);
+    let bench = bench_with(limited(|quotas| quotas.max_connections = 1), 64 << 20);
     let first = TcpStream::connect(bench.address).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     let mut second = TcpStream::connect(bench.address).await.unwrap();

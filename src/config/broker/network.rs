@@ -37,8 +37,8 @@ pub(super) const NETWORK: &[ConfigKey] = keys! {
         "Which security protocol each listener name stands for.";
     "listeners", List, Is("PLAINTEXT://:9092"), FULL_LIST, High, PerBroker, Works:
         "The addresses to listen on, as NAME://host:port. An empty host is every address of the machine.";
-    "max.connection.creation.rate", Int, Is("2147483647"), AtLeast(0.0), Medium, ClusterWide, Missing:
-        "The most new connections in a second.";
+    "max.connection.creation.rate", Int, Is("2147483647"), AtLeast(0.0), Medium, ClusterWide, Works:
+        "The most new connections in a second. Further ones wait.";
     "max.connections", Int, Is("2147483647"), AtLeast(0.0), Medium, ClusterWide, Works:
         "The most connections of the broker. Further ones wait.";
     "max.connections.per.ip", Int, Is("2147483647"), AtLeast(0.0), Medium, ClusterWide, Works:
@@ -59,10 +59,10 @@ pub(super) const NETWORK: &[ConfigKey] = keys! {
         "The bytes of all requests that are being read or answered; further ones wait. -1 takes a share of the machine's memory.";
     "queued.max.requests", Int, Is("500"), AtLeast(1.0), High, ReadOnly, Moot:
         "How many requests may wait for a thread. Ottla bounds the bytes of requests, not their number.";
-    "quota.window.num", Int, Is("11"), AtLeast(1.0), Low, ReadOnly, Moot:
-        "Number of samples kept for client quotas.";
-    "quota.window.size.seconds", Int, Is("1"), AtLeast(1.0), Low, ReadOnly, Moot:
-        "Length of a sample for client quotas.";
+    "quota.window.num", Int, Is("11"), AtLeast(1.0), Low, ReadOnly, Works:
+        "Number of samples kept for quotas.";
+    "quota.window.size.seconds", Int, Is("1"), AtLeast(1.0), Low, ReadOnly, Works:
+        "Length of a sample for quotas.";
     "replica.alter.log.dirs.io.max.bytes.per.second", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Missing:
         "The most bytes in a second for moves between log directories.";
     "replication.quota.window.num", Int, Is("11"), AtLeast(1.0), Low, ReadOnly, Moot:
