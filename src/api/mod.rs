@@ -51,6 +51,7 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod refusals;
 pub mod request_metrics;
 pub mod sync_group;
 pub mod table;

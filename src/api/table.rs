@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::context::{CloseReason, Outcome, Reply, RequestContext};
 use super::error_tally::TellsErrors;
+use super::refusals::TellsRefusals;
 use super::*;
 use crate::protocol::codec;
 
@@ -144,9 +145,13 @@ pub fn decode<T: Decodable>(context: &RequestContext, body: BytesMut) -> Result<
         .map_err(|error| CloseReason::Malformed(error.to_string()))
 }
 
-/// Encodes a reply's header and body.
-pub fn encode<T: Encodable + TellsErrors>(context: &RequestContext, response: &T) -> Outcome {
+/// Encodes a reply's header and body, and notes what it refuses.
+pub fn encode<T: Encodable + TellsErrors + TellsRefusals>(context: &RequestContext, response: &T) -> Outcome {
+    let errors = response.errors();
+    if errors.iter().any(|(code, _)| code != 0) {
+        refusals::tell(context, response);
+    }
     codec::encode_reply(context.api_key, context.api_version, context.correlation_id, response)
-        .map(|bytes| Some(Reply::new(vec![bytes], response.errors())))
+        .map(|bytes| Some(Reply::new(vec![bytes], errors)))
         .map_err(|error| CloseReason::Internal(error.to_string()))
 }

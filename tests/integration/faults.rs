@@ -1,6 +1,6 @@
 //! What goes wrong outside the protocol: folders, ports, values, kills, full disks, flipped bytes, signals.
 
-mod disk;
+pub mod disk;
 mod kills;
 mod strays;
 

@@ -10,14 +10,15 @@ use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    FindCoordinatorRequest, GroupId, HeartbeatRequest, IncrementalAlterConfigsRequest, JoinGroupRequest,
-    JoinGroupResponse, MetadataRequest, SyncGroupRequest,
+    DeleteTopicsRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, IncrementalAlterConfigsRequest,
+    JoinGroupRequest, JoinGroupResponse, MetadataRequest, SyncGroupRequest,
 };
 use serde_json::Value;
 
 use crate::broker::{Embedded, Process, command, free_port};
-use crate::client::{Client, FETCH, PLAIN, batch, fetch_request, text, topic_name};
+use crate::client::{Client, FETCH, PLAIN, batch, batch_at, fetch_request, text, topic_name};
 use crate::eventually;
+use crate::faults::disk::SmallDisk;
 
 const JOIN: i16 = 5;
 const SYNC: i16 = 3;
@@ -47,8 +48,7 @@ impl Watched {
     }
 
     fn get(&self, path: &str) -> Value {
-        let body = get(&self.http, path);
-        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+        page(&self.http, path)
     }
 
     /// The finding of this kind about a client, once there is one.
@@ -75,6 +75,11 @@ fn get(address: &str, path: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+fn page(address: &str, path: &str) -> Value {
+    let body = get(address, path);
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
 }
 
 fn join_request(group: &str, member: &str) -> JoinGroupRequest {
@@ -232,6 +237,174 @@ fn refusals_are_counted_and_say_what_to_do() {
 }
 
 #[test]
+fn refusals_of_admin_requests_are_told_by_their_own_sentences() {
+    let broker = Watched::start(&[("delete.topic.enable", "false")]);
+    let mut admin = broker.client("admin");
+    admin.create_topic("kept", 1, &[]);
+    let request = DeleteTopicsRequest::default().with_topic_names(vec![topic_name("kept")]).with_timeout_ms(1000);
+    assert_eq!(admin.call(5, &request).responses[0].error_code, 73);
+    let said = broker.sentence("admin", "deletion_disabled");
+    assert!(said.starts_with("DeleteTopics of kept was refused "), "{said}");
+
+    let config = AlterableConfig::default()
+        .with_name(text("retention.ms"))
+        .with_value(Some(text("long")))
+        .with_config_operation(0);
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(text("kept"))
+        .with_configs(vec![config]);
+    let answer = admin.call(1, &IncrementalAlterConfigsRequest::default().with_resources(vec![resource]));
+    assert_eq!(answer.responses[0].error_code, 40);
+    let said = broker.sentence("admin", "invalid_config");
+    assert!(
+        said.starts_with("IncrementalAlterConfigs of kept was refused ") && said.contains("retention.ms"),
+        "{said}"
+    );
+
+    // What was not refused is not told.
+    let findings = broker.get("/why?client=admin")["clients"][0]["findings"].as_array().unwrap().len();
+    assert_eq!(findings, 2);
+}
+
+#[test]
+fn a_topic_that_wants_more_replicas_in_sync_than_it_has_keeps_nobody_waiting() {
+    let broker = Watched::start(&[]);
+    let mut client = broker.client("careful");
+    // As in Kafka, min.insync.replicas holds up to the number of replicas that there are.
+    client.create_topic("twice", 1, &[("min.insync.replicas", "2")]);
+    assert_eq!(client.append("twice", 0, batch(PLAIN, &["taken"])), 0);
+    let page = broker.get("/why?client=careful");
+    assert!(page["clients"][0]["findings"].as_array().unwrap().is_empty(), "{page}");
+}
+
+#[test]
+fn a_partition_that_is_led_elsewhere_is_told_of() {
+    let broker = Watched::start(&[]);
+    let mut client = broker.client("behind");
+    client.create_topic("moved", 1, &[]);
+    // The client knows of a newer election than this broker does, and none of an older one.
+    let mut request = fetch_request(&[("moved", 0, 0)], 0, 0);
+    request.topics[0].partitions[0].current_leader_epoch = 7;
+    let unknown_leader_epoch = 75;
+    let answer = client.call(FETCH, &request);
+    assert_eq!(answer.responses[0].partitions[0].error_code, unknown_leader_epoch);
+    let said = broker.sentence("behind", "no_leader");
+    assert!(said.starts_with("Fetch of moved-0 was refused "), "{said}");
+}
+
+#[test]
+fn a_consumer_without_partitions_hears_who_has_them() {
+    let broker = Watched::start(&[]);
+    let (mut busy, mut idle) = (broker.client("busy"), broker.client("idle"));
+    let (busy_id, _) = alone_in(&mut busy, "readers");
+    let idle_id = member_id(&mut idle, "readers");
+    let waiting = idle.send(JOIN, &join_request("readers", &idle_id)).unwrap();
+    broker.sentence("idle", "waiting_for_rebalance");
+    let joined: JoinGroupResponse = busy.call(JOIN, &join_request("readers", &busy_id));
+    let second = idle.receive::<JoinGroupRequest>(JOIN, waiting).unwrap();
+    assert_eq!(second.leader, joined.leader);
+    // Version 0 of what assignors write: one topic with one partition, and none.
+    let one = Bytes::from_static(b"\0\0\0\0\0\x01\0\x07letters\0\0\0\x01\0\0\0\0\xff\xff\xff\xff");
+    let none = Bytes::from_static(b"\0\0\0\0\0\0\xff\xff\xff\xff");
+    let sync = |id: &str| {
+        SyncGroupRequest::default()
+            .with_group_id(GroupId(text("readers")))
+            .with_generation_id(joined.generation_id)
+            .with_member_id(text(id))
+    };
+    let shares = [(&busy_id, &one), (&idle_id, &none)].map(|(id, share)| {
+        SyncGroupRequestAssignment::default().with_member_id(text(id)).with_assignment(share.clone())
+    });
+    let (leader, leader_id) =
+        if joined.leader.as_str() == busy_id { (&mut busy, &busy_id) } else { (&mut idle, &idle_id) };
+    assert_eq!(leader.call(SYNC, &sync(leader_id).with_assignments(shares.to_vec())).error_code, 0);
+    let said = broker.sentence("idle", "no_partitions");
+    assert_eq!(
+        said,
+        "as a member of group readers, it was given no partitions: 1 of the 2 members have all 1 that are shared out"
+    );
+    let page = broker.get("/why?client=busy");
+    assert!(page["clients"][0]["findings"].as_array().unwrap().is_empty(), "{page}");
+}
+
+#[test]
+fn a_fetch_that_waits_for_memory_is_told_of() {
+    const MIB: usize = 1 << 20;
+    let broker = Watched::start(&[
+        ("ottla.store.tail.memory.bytes", "1048576"),
+        ("ottla.store.read.memory.bytes", "4194304"),
+        ("socket.send.buffer.bytes", "65536"),
+    ]);
+    let mut writer = broker.client("writer");
+    writer.create_topic("cold", 1, &[]);
+    let value = Bytes::from(vec![b'v'; MIB - 1000]);
+    for _ in 0..16 {
+        writer.append("cold", 0, batch_at(PLAIN, &[(1, value.clone())]));
+    }
+    let mut request = fetch_request(&[("cold", 0, 0)], 0, 0);
+    request.max_bytes = 64 << 20;
+    request.topics[0].partitions[0].partition_max_bytes = 64 << 20;
+    // They never read what they are sent.
+    let _hogs: Vec<Client> = (0..40)
+        .map(|_| {
+            let mut hog = broker.client("hog");
+            socket2::SockRef::from(&hog.stream).set_recv_buffer_size(64 << 10).unwrap();
+            hog.send(FETCH, &request).unwrap();
+            hog
+        })
+        .collect();
+    let said = broker.sentence("hog", "waiting_for_memory");
+    assert!(said.contains("all 4194304 bytes of ottla.store.read.memory.bytes"), "{said}");
+}
+
+#[test]
+fn a_log_directory_that_takes_no_more_is_told_to_everybody() {
+    let folder = tempfile::tempdir().unwrap();
+    let http = format!("127.0.0.1:{}", free_port());
+    let keys = [("metrics.address", http.as_str()), ("ottla.store.record.file.bytes", "16777216")];
+    let broker = Process::start(folder.path(), &keys);
+    let mut client = broker.client().named("writer");
+    client.create_topic("topic", 1, &[]);
+    client.append("topic", 0, batch(PLAIN, &["taken"]));
+    assert!(page(&http, "/why")["node"].as_array().unwrap().is_empty());
+    // The next record file has nowhere to go.
+    std::fs::rename(folder.path().join("records"), folder.path().join("gone")).unwrap();
+    let value = "x".repeat(100_000);
+    let refused = eventually("a write fails", || {
+        let answer = client.produce("topic", 0, batch(PLAIN, &[&value]));
+        (answer.error_code != 0).then_some(answer.error_code)
+    });
+    assert_eq!(refused, 56);
+    let found = page(&http, "/why?client=writer");
+    let node = &found["node"][0];
+    assert_eq!(node["what"], "read_only_store", "{found}");
+    assert!(node["sentence"].as_str().unwrap().contains(folder.path().to_str().unwrap()), "{found}");
+    let of_client = found["clients"][0]["findings"].as_array().unwrap();
+    assert!(of_client.iter().any(|finding| finding["what"] == "store"), "{found}");
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_told_to_everybody() {
+    let Some(disk) = SmallDisk::mount(64) else {
+        println!("NOT RUN: a_disk_that_is_nearly_full_is_told_to_everybody needs root, to mount a tmpfs");
+        return;
+    };
+    let http = format!("127.0.0.1:{}", free_port());
+    let broker = Process::start(&disk.path().join("data"), &[("metrics.address", &http)]);
+    let mut client = broker.client().named("writer");
+    client.create_topic("topic", 1, &[]);
+    std::fs::write(disk.path().join("ballast"), vec![7; 30 << 20]).unwrap();
+    let value = "x".repeat(250_000);
+    eventually("a write is refused", || {
+        (client.produce("topic", 0, batch(PLAIN, &[&value])).error_code == 56).then_some(())
+    });
+    let found = page(&http, "/why?client=writer");
+    assert_eq!(found["node"][0]["what"], "low_space", "{found}");
+    assert!(found["node"][0]["advice"].as_str().unwrap().contains("make space"), "{found}");
+}
+
+#[test]
 fn connections_that_were_closed_say_why() {
     let broker = Watched::start(&[]);
     let mut tls = TcpStream::connect(broker.broker.address()).unwrap();
@@ -271,10 +444,12 @@ fn a_client_that_never_comes_to_the_advertised_address_is_told_of() {
 #[test]
 fn a_request_that_waits_for_memory_is_told_of() {
     let broker = Watched::start(&[("queued.max.request.bytes", "1000000"), ("socket.request.max.bytes", "1000000")]);
+    // A broker learns what a client is called from its first request.
+    let mut waiting = broker.client("waiting");
+    waiting.call(METADATA, &MetadataRequest::default().with_topics(Some(vec![])));
     let mut hog = broker.client("hog");
     hog.stream.write_all(&999_000_i32.to_be_bytes()).unwrap();
     hog.stream.write_all(&[0; 100]).unwrap();
-    let mut waiting = broker.client("waiting");
     let said = eventually("the hog has the memory", || {
         // Before the hog's bytes are paid for, this is answered.
         waiting.send(METADATA, &MetadataRequest::default().with_topics(Some(vec![]))).unwrap();

@@ -56,7 +56,10 @@ fn kind(api_key: i16, error: ResponseError) -> (&'static str, &'static str) {
             "session.timeout.ms must lie between group.min.session.timeout.ms and group.max.session.timeout.ms of the broker",
         ),
         ResponseError::GroupMaxSizeReached => ("group_full", "the group has group.max.size members"),
-        ResponseError::NotLeaderOrFollower | ResponseError::LeaderNotAvailable => (
+        ResponseError::NotLeaderOrFollower
+        | ResponseError::LeaderNotAvailable
+        | ResponseError::FencedLeaderEpoch
+        | ResponseError::UnknownLeaderEpoch => (
             "no_leader",
             "this broker does not lead the partition: clients ask for new metadata; if it goes on, look at kafka-topics --describe",
         ),
@@ -87,6 +90,28 @@ fn kind(api_key: i16, error: ResponseError) -> (&'static str, &'static str) {
         ),
         ResponseError::NotCoordinator | ResponseError::CoordinatorNotAvailable => {
             ("no_coordinator", "nobody here coordinates that; transactions are not there yet")
+        }
+        ResponseError::InvalidConfig => (
+            "invalid_config",
+            "the sentence says which key and what it allows; `ottla config-docs` and kafka-configs --describe name all of them",
+        ),
+        ResponseError::InvalidPartitions | ResponseError::InvalidReplicationFactor => (
+            "invalid_topic",
+            "partitions can only be added, and there cannot be more replicas than brokers: look at num.partitions and default.replication.factor, too",
+        ),
+        ResponseError::TopicAlreadyExists => ("topic_exists", "it is there already: use it, or delete it first"),
+        ResponseError::TopicDeletionDisabled => {
+            ("deletion_disabled", "set delete.topic.enable=true in the broker's configuration")
+        }
+        ResponseError::NonEmptyGroup | ResponseError::GroupSubscribedToTopic => {
+            ("group_in_use", "stop the group's consumers first, or wait for their session.timeout.ms to end")
+        }
+        ResponseError::GroupIdNotFound => (
+            "unknown_group",
+            "compare it with the client's group.id; `kafka-consumer-groups --list` names the groups that there are",
+        ),
+        ResponseError::SecurityDisabled => {
+            ("no_authorizer", "this broker has no ACLs: whoever reaches its port may do everything")
         }
         _ => ("refused", "the error says what the broker cannot do"),
     }
@@ -147,6 +172,21 @@ mod tests {
             "{finding:?}"
         );
         assert!(finding.what == "offset_out_of_range" && finding.advice.contains("auto.offset.reset"));
+    }
+
+    #[test]
+    fn each_kind_of_refusal_has_its_advice() {
+        let produce = ApiKey::Produce as i16;
+        for (error, what, part) in [
+            (ResponseError::NotLeaderOrFollower, "no_leader", "kafka-topics --describe"),
+            (ResponseError::NotEnoughReplicas, "not_enough_replicas", "min.insync.replicas"),
+            (ResponseError::KafkaStorageError, "store", "/healthz"),
+            (ResponseError::RequestTimedOut, "not_acknowledged", "request.timeout.ms"),
+            (ResponseError::NonEmptyGroup, "group_in_use", "stop the group's consumers"),
+        ] {
+            let (found, advice) = kind(produce, error);
+            assert!(found == what && advice.contains(part), "{error:?}: {found}: {advice}");
+        }
     }
 
     #[test]

@@ -193,6 +193,12 @@ async fn group(
         let own = if waits { "its request waits for its group" } else { "its group" };
         return Some(Finding { sentence: format!("{own} {}: {}", member.group_id, found.sentence), ..found });
     }
+    if let Some(found) = status.as_ref().and_then(|status| groups::idle(status, &member.member_id)) {
+        return Some(Finding {
+            sentence: format!("as a member of group {}, {}", member.group_id, found.sentence),
+            ..found
+        });
+    }
     (!waits && !member.member_id.is_empty() && !is_member(status.as_ref(), &member.member_id)).then(|| {
         Finding::new(
             "not_a_member",

@@ -141,6 +141,25 @@ pub fn rebalance(status: &GroupStatus, now_ms: i64) -> Option<Finding> {
     }
 }
 
+/// That a member of a settled group has no partitions, and is idle.
+pub fn idle(status: &GroupStatus, member_id: &str) -> Option<Finding> {
+    let own = status.members.iter().find(|member| &*member.member_id == member_id)?;
+    if own.assigned != Some(0) {
+        return None;
+    }
+    let shared: usize = status.members.iter().filter_map(|member| member.assigned).sum();
+    let with_some = status.members.iter().filter(|member| member.assigned.is_some_and(|count| count > 0)).count();
+    Some(Finding::new(
+        "no_partitions",
+        format!(
+            "it was given no partitions: {with_some} of the {} members have all {shared} that are shared out",
+            status.members.len()
+        ),
+        "each partition is read by one member: add partitions (kafka-topics --alter --partitions), or let it stand by; where the topic was just made or the \
+         subscription is a pattern, look at its name",
+    ))
+}
+
 fn name(member: &MemberStatus) -> String {
     let instance = member.instance_id.as_ref().map_or_else(String::new, |id| format!(", group.instance.id {id}"));
     format!("{} (client id {:?} on {}{instance})", member.member_id, member.client_id, member.client_host)
@@ -171,6 +190,7 @@ mod tests {
             has_joined,
             owes_sync: false,
             is_leader: false,
+            assigned: None,
         }
     }
 
@@ -201,6 +221,20 @@ mod tests {
         let status = group(State::CompletingRebalance, vec![member("here", false), leader]);
         let found = rebalance(&status, 2_000).unwrap();
         assert!(found.sentence.contains("generation 4") && found.sentence.contains("its leader, boss"), "{found:?}");
+    }
+
+    #[test]
+    fn a_member_without_partitions_hears_who_has_them() {
+        let with = |id: &str, assigned| MemberStatus { assigned, ..member(id, false) };
+        let status = group(State::Stable, vec![with("a", Some(2)), with("b", Some(0)), with("c", Some(1))]);
+        let found = idle(&status, "b").unwrap();
+        assert_eq!(
+            (found.what, found.sentence.as_str()),
+            ("no_partitions", "it was given no partitions: 2 of the 3 members have all 3 that are shared out")
+        );
+        assert!(idle(&status, "a").is_none() && idle(&status, "nobody").is_none());
+        let unknown = group(State::Stable, vec![with("b", None)]);
+        assert!(idle(&unknown, "b").is_none());
     }
 
     #[test]

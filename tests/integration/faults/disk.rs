@@ -15,17 +15,21 @@ use crate::eventually;
 const STORAGE_ERROR: i16 = 56;
 
 /// A small file system of its own, unmounted when dropped.
-struct SmallDisk {
+pub struct SmallDisk {
     folder: tempfile::TempDir,
 }
 
 impl SmallDisk {
     /// `None` where mounting is not allowed.
-    fn mount(mib: u32) -> Option<Self> {
+    pub fn mount(mib: u32) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let size = format!("size={mib}m");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).output();
         mounted.is_ok_and(|output| output.status.success()).then_some(Self { folder })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 }
 

@@ -16,6 +16,8 @@ pub struct MemberStatus {
     /// The generation is agreed on, and its SyncGroup has not come.
     pub owes_sync: bool,
     pub is_leader: bool,
+    /// Partitions that the leader gave it; `None` where that is not known, or nothing is agreed on.
+    pub assigned: Option<usize>,
 }
 
 /// A group as it stands.
@@ -49,6 +51,7 @@ impl ClassicGroup {
             has_joined: member.awaiting_join.is_some(),
             owes_sync: self.state == State::CompletingRebalance && self.pending_sync.contains(&member.member_id),
             is_leader: self.is_leader(&member.member_id),
+            assigned: self.assigned_partitions(member).filter(|_| self.state == State::Stable),
         };
         GroupStatus {
             state: self.state,

@@ -1,10 +1,10 @@
-//! What the members of a consumer group are subscribed to: read from their metadata, of which the coordinator knows only the oldest version's
+//! What the members of a consumer group are subscribed to and were given: read from their metadata and assignments, of which the coordinator knows only the oldest version's
 //! fields (later versions begin with the same ones).
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{CONSUMER_PROTOCOL_TYPE, ClassicGroup};
+use super::{CONSUMER_PROTOCOL_TYPE, ClassicGroup, Member};
 use crate::coordinator::records::{FormatError, Reader};
 
 impl ClassicGroup {
@@ -44,6 +44,31 @@ impl ClassicGroup {
     }
 }
 
+impl ClassicGroup {
+    /// How many partitions the leader gave a member; `None` where the group is not one of consumers, or the assignment does not parse.
+    pub(super) fn assigned_partitions(&self, member: &Member) -> Option<usize> {
+        if !self.uses_consumer_protocol() {
+            return None;
+        }
+        if member.assignment.is_empty() { Some(0) } else { count_partitions(&member.assignment).ok() }
+    }
+}
+
+/// `ConsumerProtocolAssignment` version 0: version, topics with their partitions, user data.
+fn count_partitions(assignment: &[u8]) -> Result<usize, FormatError> {
+    let mut reader = Reader(assignment);
+    reader.i16("the assignment's version")?;
+    let mut partitions = 0;
+    for _ in 0..reader.i32("the number of topics")? {
+        reader.string("a topic")?;
+        for _ in 0..reader.i32("the number of partitions")? {
+            reader.i32("a partition")?;
+            partitions += 1;
+        }
+    }
+    Ok(partitions)
+}
+
 /// `ConsumerProtocolSubscription` version 0: version, topics, user data.
 fn add_topics(metadata: &[u8], topics: &mut HashSet<Arc<str>>) -> Result<(), FormatError> {
     let mut reader = Reader(metadata);
@@ -57,4 +82,23 @@ fn add_topics(metadata: &[u8], topics: &mut HashSet<Arc<str>>) -> Result<(), For
         reader.take(length, "the user data")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinator::records::Writer;
+
+    #[test]
+    fn assigned_partitions_are_counted() {
+        let none = Writer::new(0).i32(0).i32(-1).done();
+        assert_eq!(count_partitions(&none).ok(), Some(0));
+        let three = Writer::new(3).i32(2).string("a").i32(2).i32(0).i32(7).string("b").i32(1).i32(0).i32(-1).done();
+        assert_eq!(count_partitions(&three).ok(), Some(3));
+        for cut in 0..three.len() - 4 {
+            assert!(count_partitions(&three[..cut]).is_err(), "{cut}");
+        }
+        // A count that promises more than there is ends where the bytes end.
+        assert!(count_partitions(&Writer::new(0).i32(i32::MAX).done()).is_err());
+    }
 }
