@@ -25,7 +25,12 @@ const ROOMS: &[&str] = &["api", "cluster", "coordinator", "metrics", "net", "nod
 const CRATE: &str = "ottla";
 
 /// Levels at start, where `OTTLA_LOG` says nothing else.
-const PRESETS: [(&str, LogLevel); 2] = [(ROOT_LOGGER, LogLevel::Info), ("openraft", LogLevel::Warn)];
+const PRESETS: [(&str, LogLevel); 3] = [
+    (ROOT_LOGGER, LogLevel::Info),
+    ("openraft", LogLevel::Warn),
+    // It warns of what each first election brings with it.
+    ("openraft::core::raft_core", LogLevel::Error),
+];
 
 /// The environment's variable for levels.
 const VARIABLE: &str = "OTTLA_LOG";
@@ -229,7 +234,7 @@ mod tests {
         let read = parse("warn,ottla::net=trace").unwrap();
         assert_eq!(read, own(&[("root", LogLevel::Warn), ("ottla::net", LogLevel::Trace)]));
         let partial = parse("ottla::net=trace").unwrap();
-        let expected = [("openraft", LogLevel::Warn), ("ottla::net", LogLevel::Trace), ("root", LogLevel::Info)];
+        let expected: Vec<_> = PRESETS.into_iter().chain([("ottla::net", LogLevel::Trace)]).collect();
         assert_eq!(partial, own(&expected));
         let error = parse("ottla::net=loud").unwrap_err().to_string();
         assert!(error.contains("OTTLA_LOG") && error.contains("loud"), "{error}");
