@@ -91,7 +91,7 @@ suite_tools() {
         node*) echo node,nodejs npm,npm ;;
         python | compose) echo python3,python3 ;;
         testcontainers) echo python3,python3 go,golang-go java,default-jdk-headless mvn,maven make,make pgrep,procps ;;
-        oracle | tools) echo python3,python3 java,default-jdk-headless mvn,maven ;;
+        oracle | tools | prometheus) echo python3,python3 java,default-jdk-headless mvn,maven ;;
         rust-client) echo make,make ;;
     esac
 }

@@ -42,6 +42,7 @@ use crate::config::meta_properties::{self, MetaError};
 use crate::config::{BrokerConfig, ConfigError, DeclaredTopic, TopicConfig};
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::group::config::GroupConfig;
+use crate::coordinator::group::telemetry::GroupMetrics;
 use crate::coordinator::replica_log::ReplicaLog;
 use crate::metrics::{Registry, table};
 use crate::net::http;
@@ -231,7 +232,12 @@ impl Node {
             replicas: Arc::clone(&replicas),
             load_memory: Budget::new(LOAD_MEMORY_BYTES),
         };
-        let groups = Arc::new(GroupCoordinator::new(GroupConfig::from(&*config), Arc::new(log), Arc::clone(&clock)));
+        let groups = Arc::new(GroupCoordinator::counting(
+            GroupConfig::from(&*config),
+            Arc::new(log),
+            Arc::clone(&clock),
+            GroupMetrics::new(&metrics),
+        ));
         let (image, subscription) = cluster.subscribe();
         let broker = Arc::new(Broker::new(BrokerParts {
             config: current,

@@ -1,7 +1,7 @@
 """A real Prometheus scrapes an Ottla that serves a real client, and is asked what dashboards and alerts ask.
 
 Every check prints one line; the last line is "N passed, N failed". Numbers are compared with what the client did, to the record. The broker, Prometheus and
-their folders are this run's own.
+their folders are this run's own. At the end jmx.py holds the values against Apache Kafka's.
 """
 
 import json
@@ -23,6 +23,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "oracle"))
 
 import brokers  # noqa: E402
+import jmx  # noqa: E402
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition  # noqa: E402
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic  # noqa: E402
 from kafka.errors import MessageSizeTooLargeError  # noqa: E402
@@ -342,6 +343,7 @@ def run():
             check_going(prometheus, traffic, address)
             check_size(traffic, address)
     check_files()
+    jmx.compare(check)
 
 
 def main():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Has a real Prometheus scrape a broker of its own under real traffic, and asks it what dashboards ask. Ends with "N passed, N failed".
-# Needs python3 and, where prometheus and promtool are not installed, apt-get. The broker is OTTLA_BIN, or the release build's.
+# Needs python3, java and mvn (Kafka, and the JMX exporter beside it) and, where prometheus and promtool are not installed, apt-get. The broker is OTTLA_BIN, or the release build's.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 venv="${OTTLA_CACHE:-$HOME/.cache/ottla}/prometheus-python"

@@ -40,6 +40,7 @@ pub use publish::{Publication, Subscription};
 pub use record::{ConfigResource, NO_LEADER, PartitionState, ResourceKind};
 pub use status::{QuorumStatus, ReplicaStatus};
 
+use crate::metrics::sampled::Sampled;
 use crate::store::quorum::{LentStore, QuorumStorage};
 use crate::types::BrokerId;
 use crate::types::time::SharedClock;
@@ -123,6 +124,7 @@ pub struct Cluster {
     proposals: Mutex<Option<mpsc::UnboundedSender<Proposal>>>,
     clock: SharedClock,
     last_contacts: LastContacts,
+    commit_latency_ms: Arc<Sampled>,
     producer_ids: producer_ids::ProducerIds,
 }
 
@@ -153,11 +155,13 @@ impl Cluster {
             }
         }
         let (proposals, queue) = mpsc::unbounded_channel();
+        let commit_latency_ms = Arc::new(Sampled::default());
         let proposer = Proposer {
             member: MemberId(node_id),
             raft: raft.clone(),
             publisher: publisher.clone(),
             bootstrap: bootstrap(&cluster_id, features),
+            commit_latency_ms: commit_latency_ms.clone(),
             caught_up_in: None,
         };
         tokio::spawn(proposer.run(queue));
@@ -169,6 +173,7 @@ impl Cluster {
             proposals: Mutex::new(Some(proposals)),
             clock,
             last_contacts,
+            commit_latency_ms,
             producer_ids: producer_ids::ProducerIds::default(),
         });
         if let (true, leads) = cluster.only_voter().await? {
@@ -283,6 +288,11 @@ impl Cluster {
     pub fn quorum_status(&self) -> QuorumStatus {
         let contacts = self.last_contacts.lock().clone();
         QuorumStatus::new(&self.raft.metrics().borrow(), self.node_id, self.clock.wall_ms(), &contacts)
+    }
+
+    /// How long entries of the metadata log took lately until they were committed: on the average, and the longest. Only the leader knows.
+    pub fn commit_latency_ms(&self) -> (f64, f64) {
+        self.commit_latency_ms.shown()
     }
 
     /// Answers what a transport received from another member.

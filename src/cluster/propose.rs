@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::ClusterError;
@@ -16,6 +16,7 @@ use super::image::MetadataImage;
 use super::publish::Publisher;
 use super::raft::{Applied, MemberId, Raft};
 use super::record::{Command, Record};
+use crate::metrics::sampled::Sampled;
 
 /// Decisions stop joining an entry when it holds about this many partitions and other records: an entry is kept in memory whole.
 const ENTRY_WEIGHT_LIMIT: usize = 20_000;
@@ -39,6 +40,7 @@ pub(super) struct Proposer {
     pub publisher: Arc<Publisher>,
     /// The first records of a new cluster.
     pub bootstrap: Vec<Record>,
+    pub commit_latency_ms: Arc<Sampled>,
     /// The term in which this leader has seen all that came before.
     pub caught_up_in: Option<u64>,
 }
@@ -156,7 +158,12 @@ impl Proposer {
     }
 
     async fn write(&self, command: Command) -> Result<i64, ClusterError> {
-        match tokio::time::timeout(COMMIT_TIMEOUT, self.raft.client_write(command)).await {
+        let began = Instant::now();
+        let written = tokio::time::timeout(COMMIT_TIMEOUT, self.raft.client_write(command)).await;
+        if matches!(written, Ok(Ok(_))) {
+            self.commit_latency_ms.record(began.elapsed().as_secs_f64() * 1000.0);
+        }
+        match written {
             Err(_) => Err(ClusterError::TimedOut { what: "committing a metadata change; it may still take effect" }),
             Ok(Ok(response)) => match response.data {
                 Applied::Offset(offset) => Ok(offset),

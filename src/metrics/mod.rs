@@ -6,6 +6,7 @@ pub mod distribution;
 pub mod process;
 mod rates;
 pub mod registry;
+pub mod sampled;
 pub mod scrape;
 pub mod table;
 pub mod topic;

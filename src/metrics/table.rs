@@ -60,6 +60,10 @@ pub static RATES: &[(&Metric, &Metric)] = &[
     (&CONNECTION_CREATIONS, &CONNECTION_CREATION_RATE),
     (&CONNECTION_CLOSES, &CONNECTION_CLOSE_RATE),
     (&RAFT_LOG_END_OFFSET, &RAFT_APPEND_RATE),
+    (&OFFSET_COMMITS, &OFFSET_COMMIT_RATE),
+    (&OFFSETS_EXPIRED, &OFFSET_EXPIRATION_RATE),
+    (&OFFSETS_DELETED, &OFFSET_DELETION_RATE),
+    (&COMPLETED_REBALANCES, &COMPLETED_REBALANCE_RATE),
 ];
 
 metrics! {
@@ -197,6 +201,10 @@ metrics! {
         "The metadata log's end.";
     RAFT_APPEND_RATE, "kafka_server_raftmetrics_append_records_rate" | "kafka_server_raft_metrics_append_records_rate", Gauge, [], 1,
         "Entries appended to the metadata log per second.";
+    RAFT_COMMIT_LATENCY_AVG, "kafka_server_raftmetrics_commit_latency_avg" | "kafka_server_raft_metrics_commit_latency_avg", Gauge, [], 1,
+        "Milliseconds from the write of an entry of the metadata log until it is committed and applied, on the average of the last minute.";
+    RAFT_COMMIT_LATENCY_MAX, "kafka_server_raftmetrics_commit_latency_max" | "kafka_server_raft_metrics_commit_latency_max", Gauge, [], 1,
+        "The same, the longest of the last minute.";
     LOG_SIZE, "kafka_log_log_size", Gauge, ["topic", "partition"], PARTITIONS,
         "Bytes of a partition on this broker.";
     LOG_START_OFFSET, "kafka_log_log_logstartoffset", Gauge, ["topic", "partition"], PARTITIONS,
@@ -233,6 +241,30 @@ metrics! {
         "Groups in the state CompletingRebalance.";
     NUM_OFFSETS, "kafka_coordinator_group_groupmetadatamanager_numoffsets", Gauge, [], 1,
         "Committed offsets that this broker keeps.";
+    GROUP_COUNT, "kafka_server_groupcoordinatormetrics_group_count" | "kafka_server_group_coordinator_metrics_group_count", Gauge, ["protocol"], CLOSED,
+        "Groups that this broker coordinates, by their protocol.";
+    OFFSET_COMMITS, "kafka_server_groupcoordinatormetrics_offset_commit_total" | "kafka_server_group_coordinator_metrics_offset_commit_count", Counter, [], 1,
+        "Offsets that were committed, one for each partition.";
+    OFFSET_COMMIT_RATE, "kafka_server_groupcoordinatormetrics_offset_commit_rate" | "kafka_server_group_coordinator_metrics_offset_commit_rate", Gauge, [], 1,
+        "Offsets committed per second.";
+    OFFSETS_EXPIRED, "kafka_server_groupcoordinatormetrics_offset_expiration_total"
+        | "kafka_server_group_coordinator_metrics_offset_expiration_count", Counter, [], 1,
+        "Offsets that were removed because their retention ended.";
+    OFFSET_EXPIRATION_RATE, "kafka_server_groupcoordinatormetrics_offset_expiration_rate"
+        | "kafka_server_group_coordinator_metrics_offset_expiration_rate", Gauge, [], 1,
+        "Offsets expired per second.";
+    OFFSETS_DELETED, "kafka_server_groupcoordinatormetrics_offset_deletion_total"
+        | "kafka_server_group_coordinator_metrics_offset_deletion_count", Counter, [], 1,
+        "Offsets that clients had deleted.";
+    OFFSET_DELETION_RATE, "kafka_server_groupcoordinatormetrics_offset_deletion_rate"
+        | "kafka_server_group_coordinator_metrics_offset_deletion_rate", Gauge, [], 1,
+        "Offsets deleted per second.";
+    COMPLETED_REBALANCES, "kafka_server_groupcoordinatormetrics_group_completed_rebalance_total"
+        | "kafka_server_group_coordinator_metrics_group_completed_rebalance_count", Counter, [], 1,
+        "Rebalances of groups that came to their end: the assignment is stored.";
+    COMPLETED_REBALANCE_RATE, "kafka_server_groupcoordinatormetrics_group_completed_rebalance_rate"
+        | "kafka_server_group_coordinator_metrics_group_completed_rebalance_rate", Gauge, [], 1,
+        "Rebalances completed per second.";
     FETCH_SESSIONS, "kafka_server_fetchsessioncache_numincrementalfetchsessions", Gauge, [], 1,
         "Incremental fetch sessions.";
     FETCH_SESSION_PARTITIONS, "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", Gauge, [], 1,

@@ -241,6 +241,9 @@ fn cluster(broker: &Broker, scrape: &mut Scrape) {
     if leads {
         // As in Kafka: a leader has voted for itself.
         scrape.set(&table::RAFT_CURRENT_VOTE, &[], f64::from(broker.id));
+        let (mean, longest) = broker.cluster.commit_latency_ms();
+        scrape.set(&table::RAFT_COMMIT_LATENCY_AVG, &[], mean);
+        scrape.set(&table::RAFT_COMMIT_LATENCY_MAX, &[], longest);
     }
     scrape.set(&table::RAFT_CURRENT_EPOCH, &[], f64::from(quorum.leader_epoch));
     scrape.set(&table::RAFT_HIGH_WATERMARK, &[], quorum.high_watermark as f64);
@@ -250,6 +253,7 @@ fn cluster(broker: &Broker, scrape: &mut Scrape) {
 fn groups(broker: &Broker, with_partitions: bool, scrape: &mut Scrape) {
     let survey = lag::survey(broker);
     scrape.set(&table::NUM_GROUPS, &[], survey.groups.len() as f64);
+    scrape.set(&table::GROUP_COUNT, &[("protocol", "classic")], survey.groups.len() as f64);
     for (metric, state) in [
         (&table::NUM_GROUPS_STABLE, State::Stable),
         (&table::NUM_GROUPS_EMPTY, State::Empty),

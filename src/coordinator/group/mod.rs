@@ -16,6 +16,7 @@ pub mod shard;
 mod simulation;
 pub mod status;
 pub mod survey;
+pub mod telemetry;
 
 use kafka_protocol::ResponseError;
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use self::classic::{JoinReply, JoinRequest, LeavingMember, SyncReply, SyncReques
 use self::config::GroupConfig;
 use self::requests::{CommitRequest, DescribedGroup, FetchedTopic, ListedGroup, TopicPartitions, TopicResults};
 use self::shard::GroupShard;
+use self::telemetry::GroupMetrics;
 use super::log::{CoordinatorLog, TopicUnavailable};
 use super::runtime::{Effects, Runtime, Turn};
 use crate::types::LeaderEpoch;
@@ -43,11 +45,21 @@ pub struct GroupCoordinator {
 }
 
 impl GroupCoordinator {
+    /// One that counts nothing.
     pub fn new(config: GroupConfig, log: Arc<dyn CoordinatorLog>, clock: SharedClock) -> Self {
+        Self::counting(config, log, clock, GroupMetrics::default())
+    }
+
+    pub fn counting(
+        config: GroupConfig,
+        log: Arc<dyn CoordinatorLog>,
+        clock: SharedClock,
+        metrics: GroupMetrics,
+    ) -> Self {
         let config = Arc::new(config);
         let of_shards = config.clone();
         let runtime = Runtime::new(log.clone(), clock, config.compression, move |partition| {
-            GroupShard::new(partition, of_shards.clone())
+            GroupShard::new(partition, of_shards.clone(), metrics.clone())
         });
         Self { config, log, runtime }
     }

@@ -3,6 +3,7 @@
 use super::classic::{JoinReply, LeavingMember, Member, State};
 use super::shard::GroupShard;
 use super::simulation::{GROUP, MemberSim, World, commit_request, sync_request};
+use super::telemetry::GroupMetrics;
 use super::*;
 use crate::coordinator::log::AppendError;
 use crate::coordinator::memory_log::Fault;
@@ -133,7 +134,7 @@ async fn compare(world: &World, faults: bool) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let config = Arc::new(world.coordinator.config().clone());
-    let mut successor = GroupShard::new(partition, config);
+    let mut successor = GroupShard::new(partition, config, GroupMetrics::default());
     for batch in world.log.batches(partition) {
         decode_batches(&batch, &mut |replayed| successor.replay(replayed)).unwrap();
     }

@@ -25,6 +25,7 @@ use super::requests::{
     CommitRequest, DescribedGroup, DescribedMember, FetchedOffset, FetchedTopic, ListedGroup, TopicPartitions,
     TopicResults,
 };
+use super::telemetry::GroupMetrics;
 use crate::coordinator::log::AppendError;
 use crate::coordinator::records::{FormatError, Replayed};
 use crate::coordinator::runtime::{Effects, Shard, client_error};
@@ -59,6 +60,7 @@ type Fx = Effects<GroupShard>;
 pub struct GroupShard {
     partition: i32,
     config: Arc<GroupConfig>,
+    metrics: GroupMetrics,
     groups: HashMap<Arc<str>, ClassicGroup>,
     offsets: Offsets,
     next_token: Token,
@@ -69,10 +71,11 @@ pub struct GroupShard {
 }
 
 impl GroupShard {
-    pub fn new(partition: i32, config: Arc<GroupConfig>) -> Self {
+    pub fn new(partition: i32, config: Arc<GroupConfig>, metrics: GroupMetrics) -> Self {
         Self {
             partition,
             config,
+            metrics,
             groups: HashMap::new(),
             offsets: Offsets::default(),
             next_token: 0,
@@ -233,6 +236,7 @@ impl GroupShard {
                 };
                 fx.follow_up(Followup::Offset(self.offsets.put(key, value)));
                 partitions.push((partition.index, None));
+                self.metrics.commits.increment(1);
             }
             results.push(TopicResults { name: topic.name.clone(), partitions });
         }
@@ -308,6 +312,7 @@ impl GroupShard {
                 }
             }
         }
+        self.metrics.deleted.increment(doomed.len() as u64);
         self.remove_offsets(doomed, false, fx);
         Ok(results)
     }
@@ -405,6 +410,7 @@ impl GroupShard {
                         self.offsets.expired(&group_id, from, self.config.offsets_retention_ms, fx.now_ms, |topic| {
                             group.is_subscribed_to(topic)
                         });
+                    self.metrics.expired.increment(expired.len() as u64);
                     self.remove_offsets(expired, true, fx);
                     all
                 }
@@ -523,7 +529,13 @@ impl Shard for GroupShard {
                 self.groups.remove(&group_id);
             }
             (Followup::Group { group_id, then }, error) => {
+                let ends_rebalance = error.is_none() && matches!(then, AfterStore::Assignment { .. });
+                let state = |shard: &Self| shard.groups.get(&group_id).map(ClassicGroup::state);
+                let before = state(self);
                 self.with_group(&group_id, fx, |group, calls| group.stored(then, error, calls));
+                if ends_rebalance && before != Some(State::Stable) && state(self) == Some(State::Stable) {
+                    self.metrics.rebalances.increment(1);
+                }
             }
             (Followup::Offset(undo), Some(_)) => self.offsets.undo(undo),
             (Followup::GroupCreated(group_id), Some(_)) => {
