@@ -73,7 +73,7 @@ pub enum Role {
 
 macro_rules! broker_fields {
     ($($(#[$note:meta])* $field:ident: $type:ty = $name:literal;)*) => {
-        /// The keys that Ottla's code reads, typed. The field's documentation is the key's row in the table.
+        /// Keys for the code that reads them, typed. The field's documentation is the key's row in the table, and so is whether it has an effect yet.
         #[derive(Clone, Debug, PartialEq)]
         pub struct BrokerValues {
             $($(#[$note])* pub $field: $type,)*

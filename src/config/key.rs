@@ -111,9 +111,10 @@ pub enum Update {
 pub enum Effect {
     /// It does what it says.
     Works,
-    /// Nothing here needs it (a pool of threads that Ottla does not have, a time-out between nodes where there is one): setting it changes nothing,
-    /// and nothing is lost.
+    /// Nothing here needs it (a pool of threads that Ottla does not have): setting it changes nothing, and nothing is lost.
     Moot,
+    /// It is about what nodes do among themselves. A node that is its whole cluster does nothing of that, so nothing is lost; it takes effect with replication.
+    Clustered,
     /// Kafka does something with it that Ottla does not do yet: whoever sets it is told once, at start.
     Missing,
 }
@@ -143,6 +144,9 @@ impl ConfigKey {
         let effect = match self.effect {
             Effect::Works => "",
             Effect::Moot => " (Accepted; nothing here needs it.)",
+            Effect::Clustered => {
+                " (Accepted; takes effect with replication over several nodes, which is not there yet.)"
+            }
             Effect::Missing => " (Accepted, without effect yet.)",
         };
         format!("{}{effect}", self.doc)

@@ -140,6 +140,30 @@ fn several_listeners() {
 }
 
 #[test]
+fn limits_of_one_listener_come_from_anywhere() {
+    let name = "listener.name.plaintext.max.connections";
+    let config = broker(&[(name, "5")]).unwrap();
+    assert_eq!(config.of_listener("PLAINTEXT", "max.connections"), Some(5));
+    assert_eq!(config.of_listener::<i32>("PLAINTEXT", "max.connection.creation.rate"), None);
+    assert!(config.notices().is_empty(), "{:?}", config.notices());
+    let changed = config.with_dynamic(&map(&[(name, "7")]), &map(&[])).unwrap();
+    assert_eq!(changed.of_listener("PLAINTEXT", "max.connections"), Some(7));
+    let own = config.with_dynamic(&map(&[(name, "7")]), &map(&[(name, "9")])).unwrap();
+    assert_eq!(own.of_listener("PLAINTEXT", "max.connections"), Some(9));
+    let other = broker(&[("listener.name.plaintext.ssl.protocol", "TLSv1.3")]).unwrap();
+    assert_eq!(other.notices().len(), 1, "{:?}", other.notices());
+}
+
+#[test]
+fn what_is_about_several_nodes_says_so_and_is_no_notice() {
+    let config = broker(&[("replica.lag.time.max.ms", "10000"), ("controlled.shutdown.enable", "false")]).unwrap();
+    assert!(config.notices().is_empty(), "{:?}", config.notices());
+    for name in ["replica.lag.time.max.ms", "controller.quorum.election.timeout.ms", "request.timeout.ms"] {
+        assert!(broker_key(name).unwrap().documentation().contains("takes effect with replication"), "{name}");
+    }
+}
+
+#[test]
 fn what_controllers_are_told_of_a_listener() {
     let told = |listener: &str, more: &[(&str, &str)]| {
         let listeners = format!("PLAINTEXT://:9092,{listener}");

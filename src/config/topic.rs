@@ -30,13 +30,13 @@ static TABLE: &[ConfigKey] = keys! {
         "Number of messages after which a partition is synced to disk.";
     "flush.ms", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Works:
         "The longest that a message stays unsynced.";
-    "follower.replication.throttled.replicas", List, Is(""), Valid::ThrottledReplicas, Medium, ClusterWide, Missing:
+    "follower.replication.throttled.replicas", List, Is(""), Valid::ThrottledReplicas, Medium, ClusterWide, Clustered:
         "Followers whose fetching is throttled, as partition:broker pairs, or * for all.";
     "index.interval.bytes", Int, Is("4096"), AtLeast(0.0), Medium, ClusterWide, Moot:
         "Bytes between two entries of Kafka's index. Ottla has an entry per run.";
     "internal.segment.bytes", Int, Null, Any, Medium, ClusterWide, Moot internal:
         "A segment size for tests, below what segment.bytes allows.";
-    "leader.replication.throttled.replicas", List, Is(""), Valid::ThrottledReplicas, Medium, ClusterWide, Missing:
+    "leader.replication.throttled.replicas", List, Is(""), Valid::ThrottledReplicas, Medium, ClusterWide, Clustered:
         "Leaders whose sending is throttled, as partition:broker pairs, or * for all.";
     "local.retention.bytes", Long, Is("-2"), AtLeast(-2.0), Medium, ClusterWide, Missing:
         "Bytes of a tiered partition that stay on the broker's own disks; -2 for retention.bytes.";
@@ -78,7 +78,7 @@ static TABLE: &[ConfigKey] = keys! {
         "The most that is taken at random from segment.ms, so that segments do not all roll at once.";
     "segment.ms", Long, Is("604800000"), AtLeast(1.0), Medium, ClusterWide, Moot:
         "Age at which a partition starts a new segment. Ottla has none.";
-    "unclean.leader.election.enable", Boolean, Is("false"), Any, Medium, ClusterWide, Missing:
+    "unclean.leader.election.enable", Boolean, Is("false"), Any, Medium, ClusterWide, Clustered:
         "Whether a replica that is not in sync may become leader when no other is left. Records can be lost then.";
 };
 

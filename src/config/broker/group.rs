@@ -138,7 +138,7 @@ pub(super) const GROUP: &[ConfigKey] = keys! {
         "The codec of the records in __consumer_offsets, as its number; 0 is none.";
     "offsets.topic.num.partitions", Int, Is("50"), AtLeast(1.0), High, ReadOnly, Works:
         "Partitions of __consumer_offsets. Fixed once the topic exists.";
-    "offsets.topic.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Moot:
+    "offsets.topic.replication.factor", Short, Is("3"), AtLeast(1.0), High, ReadOnly, Clustered:
         "Replicas of __consumer_offsets. With fewer brokers than that, as many as there are.";
     "offsets.topic.segment.bytes", Int, Is("104857600"), AtLeast(1.0), High, ReadOnly, Missing:
         "Segment size of __consumer_offsets.";

@@ -23,7 +23,7 @@ pub(super) const NETWORK: &[ConfigKey] = keys! {
         "Number of samples kept for the quota on topic changes.";
     "controller.quota.window.size.seconds", Int, Is("1"), AtLeast(1.0), Low, ReadOnly, Moot:
         "Length of a sample for the quota on topic changes.";
-    "follower.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Missing:
+    "follower.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Clustered:
         "The most bytes in a second that throttled followers fetch.";
     "inter.broker.listener.name", String, Null, Any, Medium, ReadOnly, Works:
         "The listener that brokers use among themselves.";
@@ -31,7 +31,7 @@ pub(super) const NETWORK: &[ConfigKey] = keys! {
         "How often the classes of kafka.metrics.reporters are polled.";
     "kafka.metrics.reporters", List, Is(""), LIST, Low, ReadOnly, Moot:
         "Java classes that report Yammer metrics. Ottla serves Prometheus metrics at metrics.address.";
-    "leader.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Missing:
+    "leader.replication.throttled.rate", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Clustered:
         "The most bytes in a second that leaders send to throttled followers.";
     "listener.security.protocol.map", String, Is("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"), Any, Low, PerBroker, Works:
         "Which security protocol each listener name stands for.";
@@ -65,15 +65,15 @@ pub(super) const NETWORK: &[ConfigKey] = keys! {
         "Length of a sample for quotas.";
     "replica.alter.log.dirs.io.max.bytes.per.second", Long, Is("9223372036854775807"), AtLeast(0.0), Medium, ClusterWide, Missing:
         "The most bytes in a second for moves between log directories.";
-    "replication.quota.window.num", Int, Is("11"), AtLeast(1.0), Low, ReadOnly, Moot:
+    "replication.quota.window.num", Int, Is("11"), AtLeast(1.0), Low, ReadOnly, Clustered:
         "Number of samples kept for replication quotas.";
-    "replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1.0), Low, ReadOnly, Moot:
+    "replication.quota.window.size.seconds", Int, Is("1"), AtLeast(1.0), Low, ReadOnly, Clustered:
         "Length of a sample for replication quotas.";
     "security.inter.broker.protocol", String, Is("PLAINTEXT"), OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Medium, ReadOnly, Works:
         "The security protocol that brokers use among themselves, where inter.broker.listener.name is not set.";
-    "socket.connection.setup.timeout.max.ms", Long, Is("30000"), Any, Medium, ReadOnly, Moot:
+    "socket.connection.setup.timeout.max.ms", Long, Is("30000"), Any, Medium, ReadOnly, Clustered:
         "The most that socket.connection.setup.timeout.ms grows to after failures.";
-    "socket.connection.setup.timeout.ms", Long, Is("10000"), Any, Medium, ReadOnly, Moot:
+    "socket.connection.setup.timeout.ms", Long, Is("10000"), Any, Medium, ReadOnly, Clustered:
         "How long this node waits for a connection to another to be made.";
     "socket.listen.backlog.size", Int, Is("50"), AtLeast(1.0), Medium, ReadOnly, Works:
         "How many connections may wait to be accepted. Less than 4096 is taken as 4096: a longer queue costs nothing, a full one a client a second.";
