@@ -15,13 +15,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::ClientError;
 
 /// The longest reply that is read. A fetch may bring as much as it asked for and one batch more. A longer length is a sign of another protocol; TLS records
 /// begin like a length of 336 MiB.
 const MAX_REPLY_BYTES: usize = 256 * 1024 * 1024;
+
+/// How long the other side may take to end its half of a connection that is closed in order. Longer it need not be waited for: all that was written is with the
+/// kernel then, which delivers it.
+const PEER_END_BOUND: Duration = Duration::from_millis(500);
 
 /// A request in pieces that are written one after the other, uncopied.
 pub type Pieces = SmallVec<[Bytes; 2]>;
@@ -37,10 +41,18 @@ struct Waiting {
     reply: oneshot::Sender<Reply>,
 }
 
-#[derive(Default)]
+/// A request on its way to the socket.
+struct Frame {
+    pieces: Pieces,
+    /// Told once the whole of it has been handed to the kernel.
+    written: Option<oneshot::Sender<()>>,
+}
+
 struct State {
     waiting: VecDeque<Waiting>,
     next_correlation_id: i32,
+    /// To the task that writes; gone when nothing more is to follow.
+    frames: Option<mpsc::UnboundedSender<Frame>>,
     /// Why nothing more can be sent.
     broken: Option<ClientError>,
 }
@@ -50,24 +62,31 @@ impl State {
         for waiting in self.waiting.drain(..) {
             let _ = waiting.reply.send(Err(error.clone()));
         }
-        self.broken.get_or_insert(error);
+        self.end(error);
+    }
+
+    /// Takes nothing more; what was begun goes on.
+    fn end(&mut self, why: ClientError) {
+        self.broken.get_or_insert(why);
+        self.frames = None;
     }
 }
 
-/// A connection that has shaken hands. Dropping it closes the socket.
+/// A connection that has shaken hands. Dropping it closes the socket, whatever is not written yet; [`Self::close`] ends it in order.
 pub struct Connection {
     address: String,
     client_id: Option<StrBytes>,
     request_timeout: Duration,
     state: Arc<Mutex<State>>,
-    frames: mpsc::UnboundedSender<Pieces>,
-    tasks: [JoinHandle<()>; 2],
+    aborts: [AbortHandle; 2],
+    /// The writing task and the reading one, until somebody waits for their end.
+    tasks: Mutex<Option<[JoinHandle<()>; 2]>>,
     versions: Versions,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.aborts.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -85,15 +104,18 @@ impl Connection {
         // Requests are written whole; waiting for more would only add the kernel's delay.
         let _ = socket.set_nodelay(true);
         let (read_half, write_half) = socket.into_split();
-        let state = Arc::new(Mutex::new(State::default()));
         let (frames, queue) = mpsc::unbounded_channel();
+        let state = State { waiting: VecDeque::new(), next_correlation_id: 0, frames: Some(frames), broken: None };
+        let state = Arc::new(Mutex::new(state));
         let tasks = [
-            tokio::spawn(read(read_half, state.clone(), address.clone())),
             tokio::spawn(write(write_half, queue, state.clone(), address.clone())),
+            tokio::spawn(read(read_half, state.clone(), address.clone())),
         ];
+        let aborts = [tasks[0].abort_handle(), tasks[1].abort_handle()];
         let client_id = (!client_id.is_empty()).then(|| StrBytes::from_string(client_id.to_owned()));
         let versions = Versions::new();
-        let mut connection = Self { address, client_id, request_timeout, state, frames, tasks, versions };
+        let tasks = Mutex::new(Some(tasks));
+        let mut connection = Self { address, client_id, request_timeout, state, aborts, tasks, versions };
         connection.versions = connection.shake_hands().await?;
         Ok(connection)
     }
@@ -182,23 +204,33 @@ impl Connection {
     /// Why the connection is broken; [`ClientError::BadRequest`] for an API that has no header.
     pub fn begin(&self, api_key: i16, version: i16, body: Pieces) -> Result<Pending<'_>, ClientError> {
         let mut state = self.state.lock();
-        let correlation_id = self.queue(&mut state, api_key, version, body)?;
+        let correlation_id = self.queue(&mut state, api_key, version, body, None)?;
         let (reply, receiver) = oneshot::channel();
         state.waiting.push_back(Waiting { correlation_id, reply });
         drop(state);
         Ok(Pending { connection: self, api_key, receiver })
     }
 
-    /// Queues a request that is never answered: Produce with `acks=0`.
+    /// Queues a request that is never answered: Produce with `acks=0`. Whoever queues them without waiting for what was queued before makes the queue longer than
+    /// the other side may ever read.
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn begin_unanswered(&self, api_key: i16, version: i16, body: Pieces) -> Result<(), ClientError> {
-        self.queue(&mut self.state.lock(), api_key, version, body).map(|_| ())
+    pub fn begin_unanswered(&self, api_key: i16, version: i16, body: Pieces) -> Result<Unanswered<'_>, ClientError> {
+        let (written, receiver) = oneshot::channel();
+        self.queue(&mut self.state.lock(), api_key, version, body, Some(written))?;
+        Ok(Unanswered { connection: self, api_key, receiver })
     }
 
     /// Under the state's lock, so that the order on the wire is that of those who wait.
-    fn queue(&self, state: &mut State, api_key: i16, version: i16, body: Pieces) -> Result<i32, ClientError> {
+    fn queue(
+        &self,
+        state: &mut State,
+        api_key: i16,
+        version: i16,
+        body: Pieces,
+        written: Option<oneshot::Sender<()>>,
+    ) -> Result<i32, ClientError> {
         if let Some(error) = &state.broken {
             return Err(error.clone());
         }
@@ -221,8 +253,10 @@ impl Connection {
         state.next_correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
         let mut pieces: Pieces = smallvec![head.freeze()];
         pieces.extend(body);
-        // The writer goes only when the connection is broken or dropped.
-        let _ = self.frames.send(pieces);
+        if let Some(frames) = &state.frames {
+            // The writer goes only when the connection is broken or dropped.
+            let _ = frames.send(Frame { pieces, written });
+        }
         Ok(correlation_id)
     }
 
@@ -252,7 +286,22 @@ impl Connection {
     /// Ends the connection for all who wait.
     fn give_up(&self, error: ClientError) {
         self.state.lock().fail(error);
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.aborts.iter().for_each(AbortHandle::abort);
+    }
+
+    /// Takes no more requests, writes what was begun, and ends the socket as TCP wants it: with a FIN behind the last byte, and what the other side still
+    /// sends read. (A socket that is closed with something unread is reset, and a reset may take from the other side what it has not read.) Writing may take
+    /// `request.timeout.ms`; what is not written then is lost, and told to those who wait for it.
+    pub async fn close(&self) {
+        let closed = || ClientError::Disconnected { address: self.address.clone(), why: "it was closed".into() };
+        self.state.lock().end(closed());
+        let tasks = self.tasks.lock().take();
+        if let Some([writing, reading]) = tasks
+            && tokio::time::timeout(self.request_timeout, writing).await.is_ok()
+        {
+            let _ = tokio::time::timeout(PEER_END_BOUND, reading).await;
+        }
+        self.give_up(closed());
     }
 }
 
@@ -282,32 +331,73 @@ impl Pending<'_> {
     }
 }
 
+/// A request without an answer that was queued. Dropping it changes nothing for the request.
+pub struct Unanswered<'a> {
+    connection: &'a Connection,
+    api_key: i16,
+    receiver: oneshot::Receiver<()>,
+}
+
+impl Unanswered<'_> {
+    /// Until the kernel has the whole request.
+    ///
+    /// # Errors
+    /// As [`Pending::wait`]: after `within` the connection is given up.
+    pub async fn written(self, within: Duration) -> Result<(), ClientError> {
+        let connection = self.connection;
+        let address = connection.address.clone();
+        match tokio::time::timeout(within, self.receiver).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => {
+                let closed = ClientError::Disconnected { address, why: "it was closed".into() };
+                Err(connection.state.lock().broken.clone().unwrap_or(closed))
+            }
+            Err(_) => {
+                let error = ClientError::NotTaken { address, request: name(self.api_key), within };
+                connection.give_up(error.clone());
+                Err(error)
+            }
+        }
+    }
+}
+
 /// An API's name, as in the protocol's documents.
 pub fn name(api_key: i16) -> String {
     ApiKey::try_from(api_key).map_or_else(|()| format!("API {api_key}"), |key| format!("{key:?}"))
 }
 
+/// Writes until there is nothing more to come, and then says so to the other side.
 async fn write(
     mut socket: OwnedWriteHalf,
-    mut queue: mpsc::UnboundedReceiver<Pieces>,
+    mut queue: mpsc::UnboundedReceiver<Frame>,
     state: Arc<Mutex<State>>,
     address: String,
 ) {
-    while let Some(mut pieces) = queue.recv().await {
-        pieces.retain(|piece| !piece.is_empty());
-        while !pieces.is_empty() {
-            let outcome = {
-                let slices: SmallVec<[io::IoSlice<'_>; 8]> =
-                    pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
-                socket.write_vectored(&slices).await
-            };
-            match outcome {
-                Ok(0) => return fail(&state, &address, "nothing more can be written"),
-                Ok(written) => take(&mut pieces, written),
-                Err(error) => return fail(&state, &address, &error.to_string()),
-            }
+    while let Some(Frame { pieces, written }) = queue.recv().await {
+        if let Err(error) = write_all(&mut socket, pieces).await {
+            return fail(&state, &address, &error.to_string());
+        }
+        if let Some(written) = written {
+            // Who no longer waits has lost interest.
+            let _ = written.send(());
         }
     }
+    let _ = socket.shutdown().await;
+}
+
+async fn write_all(socket: &mut OwnedWriteHalf, mut pieces: Pieces) -> io::Result<()> {
+    pieces.retain(|piece| !piece.is_empty());
+    while !pieces.is_empty() {
+        let written = {
+            let slices: SmallVec<[io::IoSlice<'_>; 8]> = pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
+            socket.write_vectored(&slices).await?
+        };
+        if written == 0 {
+            return Err(io::Error::new(io::ErrorKind::WriteZero, "nothing more can be written"));
+        }
+        take(&mut pieces, written);
+    }
+    Ok(())
 }
 
 /// Takes written bytes off the front.

@@ -23,6 +23,9 @@ pub enum ClientError {
     /// No answer within `request.timeout.ms`.
     #[error("{address} did not answer {request} within {} ms (request.timeout.ms)", .within.as_millis())]
     NoAnswer { address: String, request: String, within: Duration },
+    /// A request that is not answered could not be written within `request.timeout.ms`.
+    #[error("{address} did not read {request} within {} ms (request.timeout.ms)", .within.as_millis())]
+    NotTaken { address: String, request: String, within: Duration },
     /// The whole call took longer than `default.api.timeout.ms`; with what the last try met.
     #[error("{call} was not done within {} ms (default.api.timeout.ms): {last}", .within.as_millis())]
     Expired { call: String, within: Duration, last: Box<ClientError> },
@@ -50,6 +53,7 @@ impl ClientError {
             Self::Unreachable { .. }
             | Self::Disconnected { .. }
             | Self::NoAnswer { .. }
+            | Self::NotTaken { .. }
             | Self::NoSuchBroker { .. } => true,
             Self::NotKafka { .. } => false,
             Self::Config(_)

@@ -259,6 +259,16 @@ impl Client {
         Ok(connection)
     }
 
+    /// Ends all connections in order, so that nothing that was begun is lost: [`Connection::close`]. Another call makes new ones.
+    pub async fn close(&self) {
+        let connections = std::mem::take(&mut self.state.lock().connections);
+        let mut closing: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
+        for connection in connections.into_values() {
+            closing.spawn(async move { connection.close().await });
+        }
+        closing.join_all().await;
+    }
+
     /// The brokers and the controller, asked for once and then kept until [`Self::forget_view`].
     ///
     /// # Errors

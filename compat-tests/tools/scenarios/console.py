@@ -51,9 +51,9 @@ def keys(run):
 def codecs(run):
     run.setup("kafka-topics", "--create", "--topic", "t-one")
     for more in (["--compression-codec", "gzip"], ["--compression-codec", "snappy"], ["--compression-codec", "lz4"], ["--compression-codec", "zstd"], ["--compression-codec"],
-                 ["--request-required-acks", "1"], ["--batch-size", "1"], ["--command-property", "linger.ms=0"]):
+                 ["--request-required-acks", "1"], ["--request-required-acks", "0"], ["--batch-size", "1"], ["--command-property", "linger.ms=0"]):
         run.tool(PRODUCER, "--topic", "t-one", *more, stdin=f"{' '.join(more)}\n")
-    read(run, "t-one", 8)
+    read(run, "t-one", 9)
 
 
 @scenario("console.deserializers")

@@ -88,6 +88,7 @@ impl<T: Send + 'static> Network<T> {
             }
         }
         metadata.abort();
+        self.client.close().await;
     }
 
     /// Wakes the tasks of the brokers that have something to send, and makes those that are new.
@@ -383,11 +384,14 @@ impl<T> super::State<T> {
     }
 }
 
+/// What a request comes to; with `acks=0` nothing, once it is written.
+type Reply<'c> = Pin<Box<dyn Future<Output = Result<Bytes, ClientError>> + Send + 'c>>;
+
 /// A request that is under way.
 struct Flight<'c, T> {
     batches: Vec<Batch<T>>,
     version: i16,
-    reply: Pin<Box<dyn Future<Output = Result<Bytes, ClientError>> + Send + 'c>>,
+    reply: Reply<'c>,
 }
 
 /// One connection's worth of sending.
@@ -442,26 +446,28 @@ impl<T: Send + 'static> Broker<'_, T> {
             .collect();
         let body = produce_request::body(version, config.acks, config.request_timeout, &parts);
         drop(parts);
-        if config.acks == 0 {
-            let outcome = self.connection.begin_unanswered(ApiKey::Produce as i16, version, body);
-            for batch in batches {
-                match &outcome {
-                    Ok(()) => self.network.arrived(batch, -1),
-                    Err(error) => self.network.failed(batch, SendError::Client(error.clone()), true),
-                }
-            }
-            return outcome.is_ok();
-        }
-        let reply: Pin<Box<dyn Future<Output = _> + Send>> =
-            match self.connection.begin(ApiKey::Produce as i16, version, body) {
-                Ok(pending) => Box::pin(pending.wait(config.request_timeout)),
-                Err(error) => Box::pin(std::future::ready(Err(error))),
-            };
+        let key = ApiKey::Produce as i16;
+        // Without an answer, a request is under way until it is written: so what a peer does not read stays in the producer's memory, which is bounded, and a
+        // flush or a close waits for it.
+        let begun: Result<Reply<'_>, ClientError> = match config.acks {
+            0 => self.connection.begin_unanswered(key, version, body).map(|unanswered| {
+                let written = unanswered.written(config.request_timeout);
+                Box::pin(async { written.await.map(|()| Bytes::new()) }) as Reply<'_>
+            }),
+            _ => self
+                .connection
+                .begin(key, version, body)
+                .map(|pending| Box::pin(pending.wait(config.request_timeout)) as Reply<'_>),
+        };
+        let reply = begun.unwrap_or_else(|error| Box::pin(std::future::ready(Err(error))));
         self.flying.push_back(Flight { batches, version, reply });
         true
     }
 
     fn settle(&self, flight: Flight<'_, T>, reply: Result<Bytes, ClientError>) {
+        if reply.is_ok() && self.network.shared.config.acks == 0 {
+            return flight.batches.into_iter().for_each(|batch| self.network.arrived(batch, -1));
+        }
         let decoded = reply.and_then(|reply| self.connection.decode_reply::<ProduceRequest>(reply, flight.version));
         let answer = match decoded {
             Ok(answer) => answer,

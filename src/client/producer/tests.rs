@@ -3,6 +3,8 @@ use crate::EmbeddedBroker;
 use crate::client::consumer::{Consumer, Polled, StartAt, Subscription};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 type Told = Arc<Mutex<Vec<(u32, Result<(i32, i64), String>)>>>;
 
@@ -149,4 +151,89 @@ async fn nobody_there_is_told_after_max_block() {
         assert!(error.contains(&address) && error.contains("refused"), "{error}");
     })
     .await;
+}
+
+/// A broker that is reached through a proxy alone, which reads what clients send slowly, and of each connection no more than `most_bytes`.
+async fn broker_behind_a_slow_reader(most_bytes: usize) -> (EmbeddedBroker, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    // So that little hides in the kernel.
+    socket.set_recv_buffer_size(8 * 1024).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(16).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let advertised = format!("PLAINTEXT://{address}");
+    let broker = EmbeddedBroker::start_with(&[("advertised.listeners", advertised.as_str())]).await.unwrap();
+    tokio::spawn(slow_reader(listener, broker.bootstrap().to_owned(), most_bytes));
+    (broker, address)
+}
+
+async fn slow_reader(listener: TcpListener, broker: String, most_bytes: usize) {
+    loop {
+        let (client, _) = listener.accept().await.unwrap();
+        let (mut from_broker, mut to_broker) = TcpStream::connect(&broker).await.unwrap().into_split();
+        let (mut from_client, mut to_client) = client.into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut from_broker, &mut to_client).await });
+        tokio::spawn(async move {
+            let mut some = vec![0; 16 * 1024];
+            let mut left = most_bytes;
+            while left > 0 {
+                let count = match from_client.read(&mut some).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(count) => count,
+                };
+                left = left.saturating_sub(count);
+                if to_broker.write_all(&some[..count]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // Neither reads nor closes.
+            std::future::pending::<()>().await;
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_waits_until_what_nobody_answers_for_has_been_written() {
+    let (broker, bootstrap) = broker_behind_a_slow_reader(usize::MAX).await;
+    let direct = broker.bootstrap().to_owned();
+    blocking(move || {
+        // More than the kernel keeps for a connection.
+        let count = 12_000;
+        let (producer, told) = start(&bootstrap, &[("acks", "0")]);
+        for tag in 0..count {
+            let mut value = format!("{tag:05}");
+            value.extend(std::iter::repeat_n('x', 1_000));
+            producer.send("slow", Some(0), &record(value.as_bytes()), tag).unwrap();
+        }
+        producer.close();
+        assert_eq!(told.lock().len(), count as usize);
+        let values = read_back(&direct, "slow", 1, count as usize).remove(&0).unwrap();
+        for (tag, value) in values.iter().enumerate() {
+            assert_eq!(value[..5], format!("{tag:05}"));
+        }
+        assert_eq!(values.len(), count as usize);
+    })
+    .await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_does_not_read_stays_within_the_producers_memory() {
+    let (broker, bootstrap) = broker_behind_a_slow_reader(100_000).await;
+    blocking(move || {
+        let times = [("max.block.ms", "300"), ("request.timeout.ms", "1000"), ("delivery.timeout.ms", "2000")];
+        let more = [&times[..], &[("acks", "0"), ("buffer.memory", "1000000")]].concat();
+        let (producer, told) = start(&bootstrap, &more);
+        let value = vec![7; 1_000];
+        // Forty times the producer's memory, and ten times the kernel's.
+        let refused =
+            (0..40_000).find_map(|tag| producer.send("t", Some(0), &record(&value), tag).err().zip(Some(tag)));
+        let (error, taken) = refused.expect("nothing reads, and all is taken");
+        assert!(matches!(error, SendError::NoMemory { total: 1_000_000, .. }), "{error}");
+        producer.close();
+        assert_eq!(told.lock().len(), taken as usize, "each is told of, once");
+    })
+    .await;
+    broker.stop().await;
 }
