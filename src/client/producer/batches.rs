@@ -4,6 +4,8 @@
 //! Pure but for the instants that it is given: no IO, no clock. Never sends a partition's later batch before an earlier one is known to have
 //! arrived or failed, once one of them had to be tried again (KIP-98's sequences would show the gap).
 
+mod split;
+
 use ahash::AHashMap;
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
@@ -80,6 +82,8 @@ pub struct Batch<T> {
     pub sequence: i32,
     /// It was sent, and nobody knows whether it arrived.
     pub uncertain: bool,
+    /// A piece of one that was too large.
+    is_piece: bool,
     bytes: Bytes,
 }
 
@@ -121,6 +125,8 @@ struct Queue<T> {
     returned: i64,
     in_flight: usize,
     next_sequence: i32,
+    /// The broker has taken a batch under the numbering. Before that it takes any number for the first one, so that a gap would not show.
+    proven: bool,
     not_before: Option<Instant>,
 }
 
@@ -133,6 +139,7 @@ impl<T> Default for Queue<T> {
             returned: 0,
             in_flight: 0,
             next_sequence: 0,
+            proven: false,
             not_before: None,
         }
     }
@@ -141,6 +148,16 @@ impl<T> Default for Queue<T> {
 impl<T> Queue<T> {
     fn is_idle(&self) -> bool {
         self.open.is_none() && self.full.is_empty() && self.again.is_empty() && self.in_flight == 0
+    }
+
+    /// Whether what is on its way has to be settled first: some wait to be sent again, or it is the first one of the numbering.
+    fn is_held(&self) -> bool {
+        self.in_flight > 0 && (!self.again.is_empty() || (self.next_sequence > 0 && !self.proven))
+    }
+
+    /// Where a batch that has to be sent again stands among the others. Sequences wrap; what is in flight is far closer together than half of them.
+    fn place_of(&self, sequence: i32) -> i64 {
+        i64::from(sequence.wrapping_sub(self.next_sequence) & i32::MAX)
     }
 }
 
@@ -271,6 +288,7 @@ impl<T> Batches<T> {
             attempts: 0,
             sequence: -1,
             uncertain: false,
+            is_piece: false,
             bytes: bytes.freeze(),
         };
         self.queue(topic, partition).full.push_back(batch);
@@ -291,13 +309,11 @@ impl<T> Batches<T> {
     }
 
     fn is_ready(&self, queue: &Queue<T>, now: Instant, flush: bool) -> bool {
-        if queue.not_before.is_some_and(|instant| instant > now) {
+        if queue.is_held() || queue.not_before.is_some_and(|instant| instant > now) {
             return false;
         }
-        if !queue.again.is_empty() {
-            return queue.in_flight == 0;
-        }
-        !queue.full.is_empty()
+        !queue.again.is_empty()
+            || !queue.full.is_empty()
             || queue.open.as_ref().is_some_and(|open| flush || now >= open.begun_at + self.rules.linger)
     }
 
@@ -308,7 +324,7 @@ impl<T> Batches<T> {
             let waits = !queue.again.is_empty() || !queue.full.is_empty();
             queue.not_before.filter(|_| waits).or_else(|| lingering(queue))
         };
-        self.queues().filter_map(due).min()
+        self.queues().filter(|queue| !queue.is_held()).filter_map(due).min()
     }
 
     /// The oldest batch of a partition, for sending. With an identity it has its number, for good.
@@ -353,12 +369,17 @@ impl<T> Batches<T> {
         queue.in_flight = queue.in_flight.saturating_sub(1);
         queue.not_before = Some(queue.not_before.map_or(at, |other| other.max(at)));
         queue.returned += 1;
-        // Sequences wrap; what is in flight is far closer together than half of them.
-        let place = match batch.sequence {
-            -1 => queue.returned,
-            sequence => i64::from(sequence.wrapping_sub(queue.next_sequence) & i32::MAX),
-        };
+        let place = if batch.sequence == -1 { queue.returned } else { queue.place_of(batch.sequence) };
         queue.again.insert(place, batch);
+    }
+
+    /// A batch has arrived.
+    pub fn arrived(&mut self, batch: &Batch<T>) {
+        if batch.sequence != -1 {
+            let topic = batch.topic.clone();
+            self.queue(&topic, batch.partition).proven = true;
+        }
+        self.done(batch);
     }
 
     /// A batch has arrived, or failed for good: gives its memory back.
@@ -416,6 +437,7 @@ impl<T> Batches<T> {
     pub fn renumber(&mut self) {
         for queue in self.topics.iter_mut().flat_map(|(_, queues)| queues) {
             queue.next_sequence = 0;
+            queue.proven = false;
             for batch in std::mem::take(&mut queue.again).into_values().rev() {
                 queue.full.push_front(Batch { sequence: -1, ..batch });
             }
@@ -487,6 +509,24 @@ mod tests {
             batches.done(&batch);
         }
         assert!(batches.is_idle() && batches.charged_bytes() == 0);
+    }
+
+    #[test]
+    fn the_first_batch_of_a_numbering_goes_alone() {
+        let now = Instant::now();
+        let mut batches = Batches::new(rules(1));
+        for tag in 0..4 {
+            add(&mut batches, 0, tag, now);
+        }
+        let first = take(&mut batches, 0);
+        assert!(batches.ready(now, true).is_empty() && batches.next_ready_at().is_none());
+        batches.arrived(&first);
+        let second = take(&mut batches, 0);
+        assert_eq!(batches.ready(now, true).len(), 1, "from now on a gap would be noticed");
+        batches.done(&second);
+        batches.renumber();
+        let third = take(&mut batches, 0);
+        assert_eq!((third.sequence, batches.ready(now, true).len()), (0, 0));
     }
 
     #[test]

@@ -33,6 +33,7 @@ const LOOK_AROUND: Duration = Duration::from_millis(100);
 const STALE_METADATA: [i16; 7] = [3, 5, 6, 56, 74, 75, 100];
 /// Codes after which a batch is sent again: those, a broken checksum, time-outs, too few replicas, and their kin.
 const RETRIABLE: [i16; 14] = [2, 3, 5, 6, 7, 9, 13, 19, 20, 56, 74, 75, 89, 100];
+const MESSAGE_TOO_LARGE: i16 = 10;
 const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;
 /// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER_ID: the numbering is lost.
 const NUMBERING_LOST: [i16; 3] = [45, 47, 59];
@@ -322,6 +323,12 @@ impl<T: Send + 'static> Network<T> {
             SendError::Server(error) => error.code,
             _ => 13,
         };
+        if code == MESSAGE_TOO_LARGE {
+            batch = match state.batches.split(batch) {
+                Ok(()) => return,
+                Err(batch) => batch,
+            };
+        }
         if STALE_METADATA.contains(&code) || code == 13 {
             state.wanted.insert(batch.topic.clone());
             self.metadata.notify_one();
@@ -355,7 +362,7 @@ impl<T: Send + 'static> Network<T> {
     }
 
     fn arrived(&self, batch: Batch<T>, base_offset: i64) {
-        self.shared.state.lock().batches.done(&batch);
+        self.shared.state.lock().batches.arrived(&batch);
         self.tell(batch, Ok(base_offset));
     }
 }

@@ -237,3 +237,52 @@ async fn what_a_peer_does_not_read_stays_within_the_producers_memory() {
     .await;
     broker.stop().await;
 }
+
+/// Text that no codec makes much smaller, another one for each seed.
+fn noise(seed: u32) -> String {
+    let mut state = u64::from(seed) + 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:08x}", state >> 32)
+    };
+    (0..40).map(|_| next()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_the_broker_finds_too_large_is_sent_in_pieces() {
+    let broker = EmbeddedBroker::start_with(&[("message.max.bytes", "5000")]).await.unwrap();
+    let bootstrap = broker.bootstrap().to_owned();
+    blocking(move || {
+        for (topic, more) in [
+            ("idempotent", &[][..]),
+            ("zipped", &[("compression.type", "lz4")]),
+            ("plain", &[("enable.idempotence", "false"), ("max.in.flight.requests.per.connection", "1")]),
+        ] {
+            let (producer, told) =
+                start(&bootstrap, &[more, &[("linger.ms", "200"), ("batch.size", "100000")]].concat());
+            // One of them fits in no batch: it alone is refused.
+            let value = |tag| if tag == 500 { (0..40).map(noise).collect() } else { noise(tag) };
+            for tag in 0..1_000 {
+                producer.send(topic, Some(0), &record(value(tag).as_bytes()), tag).unwrap();
+            }
+            producer.close();
+            let mut told = told.lock().clone();
+            told.sort_by_key(|(tag, _)| *tag);
+            assert_eq!(told.len(), 1_000);
+            for (tag, outcome) in told {
+                match (tag, outcome) {
+                    (500, outcome) => {
+                        assert!(outcome.as_ref().unwrap_err().contains("max message size"), "{outcome:?}")
+                    }
+                    (tag, outcome) => {
+                        assert_eq!(outcome, Ok((0, i64::from(tag) - i64::from(tag > 500))), "{topic} {tag}")
+                    }
+                }
+            }
+            let found = read_back(&bootstrap, topic, 1, 999).remove(&0).unwrap();
+            assert_eq!(found, (0..1_000).filter(|tag| *tag != 500).map(value).collect::<Vec<_>>(), "{topic}");
+        }
+    })
+    .await;
+    broker.stop().await;
+}
