@@ -229,7 +229,7 @@ fn from_base64(text: &str) -> Option<Uuid> {
         bits = bits << 6 | ALPHABET.iter().position(|known| *known == byte)? as u128;
     }
     // Of the last character, two bits count.
-    let last = text.bytes().nth(21).and_then(|byte| ALPHABET.iter().position(|known| *known == byte))?;
+    let last = text.as_bytes().get(21).copied().and_then(|byte| ALPHABET.iter().position(|known| *known == byte))?;
     (text.len() == 22 && last & 15 == 0).then(|| Uuid::from_u128(bits << 2 | (last >> 4) as u128))
 }
 
