@@ -15,7 +15,7 @@ use super::request_metrics::CountedAs;
 use super::{Broker, advertised, table};
 use crate::cluster::image::MetadataImage;
 use crate::log::LogError;
-use crate::log::read::{ReadRange, Records};
+use crate::log::read::{ReadRange, Reading, Records};
 use crate::protocol::fetch_response::{self, FetchReply, NodeEndpoint, PartitionReply, TopicReply};
 use crate::replica::Partition;
 use crate::replica::partition::ReplicaError;
@@ -272,18 +272,34 @@ impl Job<'_> {
     async fn read_some(&self, which: &[usize], reads: &mut [Read]) -> (bool, Option<Reservation>) {
         let mut answer_now = false;
         let mut memory = self.reserve(which).await;
+        let have = memory.as_ref().map_or(0, Reservation::bytes);
+        // All are begun before the first is waited for, so that the disk reads one while another one is checked.
+        let mut planned = 0;
+        let mut begun = Vec::with_capacity(which.len());
         for one in which.iter().filter_map(|index| self.readable.get(*index)) {
             let Some(wanted) = self.fetch.partitions.get(one.place) else { continue };
-            let others = total_bytes(reads);
-            let have = memory.as_ref().map_or(0, Reservation::bytes);
-            let mut read = read_one(self.context, &one.partition, wanted, self.params, others, have).await;
+            let reading = begin_one(&one.partition, wanted, self.params, planned, have);
+            planned += reading.as_ref().map_or(0, Begun::planned_bytes);
+            begun.push((one, wanted, reading));
+        }
+        let mut begun = begun.into_iter();
+        while let Some((one, wanted, reading)) = begun.next() {
+            let mut read = self.finish_one(&one.partition, wanted, reading).await;
             if let Read { needs_bytes: Some(needed), .. } = read {
                 // The first batch is given whatever its length; nothing is held while that is waited for.
+                for (one, wanted, reading) in begun.by_ref() {
+                    let read = self.finish_one(&one.partition, wanted, reading).await;
+                    answer_now |= read.error != NONE || read.diverging.is_some();
+                    if let Some(slot) = reads.get_mut(one.place) {
+                        *slot = Read { records: Records::default(), needs_bytes: None, ..read };
+                    }
+                }
                 drop(memory.take());
                 let waits = self.context.connection.activity.waits(Wait::ReadMemory);
                 let whole = self.budget.reserve(needed).await;
                 drop(waits);
-                read = read_one(self.context, &one.partition, wanted, self.params, others, needed).await;
+                let reading = begin_one(&one.partition, wanted, self.params, 0, needed);
+                read = self.finish_one(&one.partition, wanted, reading).await;
                 memory = Some(whole);
             }
             answer_now |= read.error != NONE || read.diverging.is_some();
@@ -296,6 +312,56 @@ impl Job<'_> {
             memory.shrink_to(bytes);
         }
         (answer_now || bytes >= self.params.min_bytes, memory.filter(|_| bytes > 0))
+    }
+
+    /// Waits for a read that was begun, and tells of it.
+    async fn finish_one(
+        &self,
+        partition: &Arc<Partition>,
+        wanted: &FetchPartition,
+        begun: Result<Begun, ReplicaError>,
+    ) -> Read {
+        let outcome = match begun {
+            Ok(Begun { read, reading: Some((range, reading)) }) => {
+                let is_first = range.at_least_one;
+                match partition.log().finish_read(reading, &range).await {
+                    Ok(records) => Ok(Read { records, ..read }),
+                    Err(error) => match error.long_run_bytes() {
+                        // Its turn comes with the next fetch, when it is the first; the first one gets what it needs.
+                        Some(_) if !is_first => Ok(read),
+                        Some(needed) => return Read { needs_bytes: Some(needed), ..read },
+                        None => Err(error.into()),
+                    },
+                }
+            }
+            Ok(Begun { read, reading: None }) => Ok(read),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(read) => {
+                // A read that brought nothing because of its own error or a diverging epoch counts as none.
+                if read.error == NONE && read.diverging.is_none() {
+                    partition.metrics().fetched(read.records.bytes as u64, false);
+                }
+                read
+            }
+            Err(error) => self.refused(partition, wanted, &error),
+        }
+    }
+
+    fn refused(&self, partition: &Arc<Partition>, wanted: &FetchPartition, error: &ReplicaError) -> Read {
+        let code = error.error();
+        if code == ResponseError::KafkaStorageError {
+            tracing::error!(topic = %partition.topic(), partition = wanted.partition, %error, "fetch failed");
+        }
+        self.context.refused(code, &format!("{}-{}", partition.topic(), wanted.partition), error);
+        let leadership = partition.leadership();
+        partition.metrics().fetched(0, true);
+        let mut read = Read::failed(code);
+        if matches!(code, ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch) {
+            read.current_leader = Some((leadership.leader, leadership.leader_epoch));
+        }
+        read
     }
 
     /// Memory for a part of what there is to be read, at least for one run; none where nothing has come.
@@ -360,41 +426,32 @@ fn total_bytes(reads: &[Read]) -> usize {
     reads.iter().map(|read| read.records.bytes).sum()
 }
 
-/// Reads one partition, beside `others` bytes of the same fetch, which has `have_bytes` of memory in all.
-async fn read_one(
-    context: &RequestContext,
-    partition: &Arc<Partition>,
-    wanted: &FetchPartition,
-    params: &Params,
-    others: usize,
-    have_bytes: usize,
-) -> Read {
-    match try_read_one(partition, wanted, params, others, have_bytes).await {
-        Ok(read) => read,
-        Err(error) => {
-            let code = error.error();
-            if code == ResponseError::KafkaStorageError {
-                tracing::error!(topic = %partition.topic(), partition = wanted.partition, %error, "fetch failed");
-            }
-            context.refused(code, &format!("{}-{}", partition.topic(), wanted.partition), &error);
-            let leadership = partition.leadership();
-            partition.metrics().fetched(0, true);
-            let mut read = Read::failed(code);
-            if matches!(code, ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch) {
-                read.current_leader = Some((leadership.leader, leadership.leader_epoch));
-            }
-            read
+/// One partition's read, begun.
+struct Begun {
+    read: Read,
+    /// What is read, if anything is.
+    reading: Option<(ReadRange, Reading)>,
+}
+
+impl Begun {
+    /// The most that it will bring; what it brings, where that is known.
+    fn planned_bytes(&self) -> usize {
+        match &self.reading {
+            Some((_, Reading::Done(done))) => done.as_ref().map_or(0, |records| records.bytes),
+            Some((range, Reading::Begun(_))) => range.max_bytes,
+            None => 0,
         }
     }
 }
 
-async fn try_read_one(
+/// Begins to read one partition, beside `others` bytes of the same fetch, which has `have_bytes` of memory in all.
+fn begin_one(
     partition: &Arc<Partition>,
     wanted: &FetchPartition,
     params: &Params,
     others: usize,
     have_bytes: usize,
-) -> Result<Read, ReplicaError> {
+) -> Result<Begun, ReplicaError> {
     partition.check_leader(wanted.current_leader_epoch)?;
     if params.from_follower {
         let topic = Arc::clone(partition.topic());
@@ -410,12 +467,12 @@ async fn try_read_one(
     if wanted.last_fetched_epoch >= 0 {
         read.diverging = diverging_epoch(partition, wanted)?;
         if read.diverging.is_some() {
-            return Ok(read);
+            return Ok(Begun { read, reading: None });
         }
     }
     let wants = match usize::try_from(wanted.max_bytes) {
         Ok(wants) if !params.limit_is_negative => wants,
-        _ => return Ok(Read::failed(ResponseError::UnknownServerError)),
+        _ => return Ok(Begun { read: Read::failed(ResponseError::UnknownServerError), reading: None }),
     };
     let range = ReadRange {
         from_offset: wanted.fetch_offset,
@@ -424,19 +481,9 @@ async fn try_read_one(
         at_least_one: others == 0,
         most_bytes: have_bytes.saturating_sub(others),
     };
-    if range.max_bytes > 0 || range.at_least_one {
-        match partition.log().read(&range).await {
-            Ok(records) => read.records = records,
-            // Its turn comes with the next fetch, when it is the first; the first one gets what it needs.
-            Err(error) => match error.long_run_bytes() {
-                Some(_) if others > 0 => {}
-                Some(needed) => return Ok(Read { needs_bytes: Some(needed), ..read }),
-                None => return Err(error.into()),
-            },
-        }
-    }
-    partition.metrics().fetched(read.records.bytes as u64, false);
-    Ok(read)
+    let wants_some = range.max_bytes > 0 || range.at_least_one;
+    let reading = wants_some.then(|| partition.log().begin_read(&range));
+    Ok(Begun { read, reading: reading.map(|reading| (range, reading)) })
 }
 
 /// Whether the client's log has left the leader's (KIP-595's truncation on fetch): the epoch and offset up to which both agree.

@@ -8,7 +8,7 @@ use super::partition_log::{LogError, PartitionLog};
 use crate::protocol::batch_error::BatchError;
 use crate::protocol::record_batch::{BatchHeader, BatchView, Batches};
 use crate::protocol::records::{self, TimestampOffset};
-use crate::store::{ReadRequest, Run, RunInfo, StoreError};
+use crate::store::{BoxFuture, ReadRequest, Run, RunInfo, StoreError};
 use crate::types::budget::{Budget, Reservation};
 use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, USUAL_COMPRESSION_RATIO};
 
@@ -45,6 +45,12 @@ pub struct Records {
     pub bytes: usize,
 }
 
+/// A read that was begun. Dropping it loses what it brings, nothing else.
+pub enum Reading {
+    Done(Result<Records, LogError>),
+    Begun(BoxFuture<Result<Vec<Run>, StoreError>>),
+}
+
 impl PartitionLog {
     /// Reads what is in memory. `None` sends the caller to [`Self::read`].
     pub fn try_read(&self, range: &ReadRange) -> Option<Result<Records, LogError>> {
@@ -60,11 +66,23 @@ impl PartitionLog {
 
     /// Reads from memory or disk.
     pub async fn read(&self, range: &ReadRange) -> Result<Records, LogError> {
-        if let Some(done) = self.try_read(range) {
-            return done;
+        self.finish_read(self.begin_read(range), range).await
+    }
+
+    /// Reads what is in memory, or has the store begin to read, which goes on while others are begun. What comes back is for [`Self::finish_read`].
+    pub fn begin_read(&self, range: &ReadRange) -> Reading {
+        match self.try_read(range) {
+            Some(done) => Reading::Done(done),
+            None => Reading::Begun(self.store().read(self.request(range))),
         }
-        let runs = self.store().read(self.request(range)).await?;
-        self.select(&runs, range)
+    }
+
+    /// What came of a read of the same range.
+    pub async fn finish_read(&self, reading: Reading, range: &ReadRange) -> Result<Records, LogError> {
+        match reading {
+            Reading::Done(done) => done,
+            Reading::Begun(runs) => self.select(&runs.await?, range),
+        }
     }
 
     /// The first record at or after `timestamp_ms`, among those below `end_offset`.
