@@ -115,6 +115,8 @@ class Broker:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.settings = dict(COMMON_SETTINGS, **self.addresses(), **(settings or {}))
         self.ready_within_s = ready_within_s
+        # A session of its own keeps a terminal's Ctrl-C from the broker, for whoever stops it with more order.
+        self.own_session = False
         self.process = None
 
     def addresses(self):
@@ -149,7 +151,9 @@ class Broker:
         properties = self.write_properties()
         self.format(properties)
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(self.command(properties), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, env=self.environment())
+            self.process = subprocess.Popen(
+                self.command(properties), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, env=self.environment(), start_new_session=self.own_session
+            )
         deadline = time.monotonic() + self.ready_within_s
         while not serves(self.port):
             if self.process.poll() is not None:
@@ -200,10 +204,14 @@ class Kafka(Broker):
 
     name = "kafka"
 
-    def java(self, main, *arguments):
+    def broker_jvm_options(self):
+        """The virtual machine's options for the broker itself: small and quick to start, as tests want it."""
+        return JVM_OPTIONS
+
+    def java(self, main, *arguments, options=JVM_OPTIONS):
         level = os.environ.get("ORACLE_LOG_LEVEL", "warn")
         log4j = [f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", f"-Dcompat.log.level={level}"]
-        return ["java", *JVM_OPTIONS, *log4j, "-cp", kafka_class_path(), main, *arguments]
+        return ["java", *options, *log4j, "-cp", kafka_class_path(), main, *arguments]
 
     def format(self, properties):
         if (self.folder / "data" / "meta.properties").exists():
@@ -217,7 +225,7 @@ class Kafka(Broker):
             raise BrokerError(f"kafka.tools.StorageTool format failed:\n{done.stdout}{done.stderr}")
 
     def command(self, properties):
-        return self.java("kafka.Kafka", str(properties))
+        return self.java("kafka.Kafka", str(properties), options=self.broker_jvm_options())
 
 
 class Ottla(Broker):
