@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the README's tables of clients and of differences, each between its markers, so that neither is kept by hand.
+"""Writes the README's tables of clients, of differences and of measurements, each between its markers, so that none is kept by hand.
 
     scripts/test.sh | tee run.txt; scripts/readme_table.py clients run.txt    from a run's output; clients that it has no line for keep theirs
     scripts/readme_table.py differences                                       from compat-tests/oracle/permitted.toml
+    scripts/readme_table.py bench FILE.json                                   from the results of a run of scripts/bench.sh
     scripts/readme_table.py ... --check                                       changes nothing; fails when the README says something else
 
 The table of APIs is held to src/api/table.rs by a Rust test (src/tidy.rs).
@@ -93,14 +94,24 @@ def differences():
     return "\n".join(rows)
 
 
+def measurements(path):
+    sys.path.insert(0, str(ROOT / "scripts"))
+    from bench import cli, markdown
+
+    try:
+        return markdown.table(cli.stored(path))
+    except cli.Usage as e:
+        sys.exit(str(e))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["clients", "differences"])
-    parser.add_argument("run", nargs="?", help="a file with the output of scripts/test.sh, or - for standard input (clients only)")
+    parser.add_argument("table", choices=["clients", "differences", "bench"])
+    parser.add_argument("run", nargs="?", help="a file with the output of scripts/test.sh, or - for standard input (clients); a results file (bench)")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
-    if (args.table == "clients") != (args.run is not None):
-        parser.error("clients needs a run's output; differences takes none")
+    if (args.table != "differences") != (args.run is not None):
+        parser.error("clients needs a run's output, bench a results file; differences takes none")
 
     readme = README.read_text()
     between = re.search(rf"(<!-- {args.table}: begin -->\n)(.*?)(<!-- {args.table}: end -->)", readme, re.DOTALL)
@@ -108,6 +119,8 @@ def main():
         sys.exit(f"{README} has no markers for {args.table}")
     if args.table == "differences":
         table = differences()
+    elif args.table == "bench":
+        table = measurements(args.run)
     else:
         table = clients(sys.stdin.read() if args.run == "-" else pathlib.Path(args.run).read_text(), between.group(2))
     written = readme[: between.start()] + between.group(1) + table + "\n" + between.group(3) + readme[between.end() :]

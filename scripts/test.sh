@@ -63,6 +63,20 @@ part_dependencies() {
     check dependencies cargo deny --locked check licenses bans sources
 }
 
+# The measurement's own tests, and a measurement of a second or two that checks its report, not its figures. Kafka takes part where its jars can be had.
+part_bench() {
+    local status passed failed
+    need python3 python3 >"$LOGS/tool" 2>&1 || { missing bench "$(tail -n 1 "$LOGS/tool")"; return; }
+    need java default-jdk-headless >/dev/null 2>&1 || true
+    need mvn maven >/dev/null 2>&1 || true
+    PYTHONPATH=scripts timeout --kill-after=30 "$SUITE_TIMEOUT" python3 -m bench.tests 2>&1 | tee "$LOGS/bench"
+    status=${PIPESTATUS[0]}
+    read -r passed failed < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$LOGS/bench" | tail -n 1)
+    passed=${passed:-0} failed=${failed:-0}
+    if [ "$failed" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$passed" -eq 0 ]; }; then failed=1; fi
+    count bench "$passed" "$failed"
+}
+
 part_advisories() {
     PATH="${OTTLA_CACHE:-$HOME/.cache/ottla}/tools/bin:$PATH"
     has cargo-deny || { missing advisories "cargo-deny is not there"; return; }
@@ -147,7 +161,7 @@ suites() {
     done
 }
 
-ALL=(format lints dependencies advisories rust)
+ALL=(format lints dependencies advisories rust bench)
 mapfile -t -O "${#ALL[@]}" ALL < <(suites)
 
 if [ "${1:-}" = --list ]; then
@@ -181,7 +195,7 @@ for part in "${WANTED[@]}"; do
     STARTED=$SECONDS
     say "$part"
     case "$part" in
-        format | lints | dependencies | advisories | rust) "part_$part" ;;
+        format | lints | dependencies | advisories | rust | bench) "part_$part" ;;
         rust-client) part_suite rust-client compat-tests/rust ;;
         *) part_suite "$part" "compat-tests/$part" ;;
     esac
