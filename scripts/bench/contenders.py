@@ -8,8 +8,11 @@ import os
 import pathlib
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
+import time
 
 from . import proc
 
@@ -52,12 +55,34 @@ KAFKA_PERFORMANCE = [
 KAFKA_JMX = ["-Dcom.sun.management.jmxremote=true", "-Dcom.sun.management.jmxremote.authenticate=false", "-Dcom.sun.management.jmxremote.ssl=false"]
 
 
+def gives_producer_ids(port):
+    """True when InitProducerId v0 is answered well. Kafka serves metadata before it can: an idempotent producer then meets COORDINATOR_LOAD_IN_PROGRESS."""
+    request = struct.pack(">hhih5s", 22, 0, 7, 5, b"ready") + struct.pack(">hi", -1, 60_000)
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.settimeout(5)
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = connection.makefile("rb").read(14)
+            return len(answer) == 14 and struct.unpack_from(">h", answer, 12)[0] == 0
+    except OSError:
+        return False
+
+
 class Contender:
     """What both have beyond a test's broker. `pid` is the broker's own process; `dead()` says why it is gone, or nothing."""
 
     def prepare(self):
         # Ctrl-C is for the measurement, which then stops the broker.
         self.own_session = True
+
+    def start(self):
+        super().start()
+        deadline = time.monotonic() + self.ready_within_s
+        while not gives_producer_ids(self.port):
+            if time.monotonic() > deadline:
+                raise oracle.BrokerError(f"{self.name} gave no producer id within {self.ready_within_s} s of its start:\n{self.log_tail()}")
+            time.sleep(0.05)
+        return self
 
     @property
     def pid(self):

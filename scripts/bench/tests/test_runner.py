@@ -69,6 +69,22 @@ class Failures(unittest.TestCase):
         self.assertIn("kafka ended with -9", failed)
         self.assertIn("the last words", failed)
 
+    def test_because_leaders_do_not_serve_yet_are_tried_once_more_and_noted(self):
+        whole, calls = runner.Run.once, []
+
+        def first_refused(self, subcommand, step, options):
+            calls.append(step)
+            if len(calls) == 1:
+                raise runner.LoadError(f"bench-0: {runner.NOT_SERVED_YET}")
+            return whole(self, subcommand, step, options)
+
+        with mock.patch.object(runner.Run, "once", first_refused), mock.patch("bench.runner.time.sleep"):
+            taken, _ = support.run(["produce-6"], rounds=1)
+        first = taken.workloads[0]["runs"][0]
+        self.assertIsNone(first["failed"])
+        self.assertEqual([step["step"] for step in first["steps"]], ["produce, begun again", "produce"])
+        self.assertEqual(len(calls), 3)
+
     def test_of_the_peak_fail_what_is_counted_from_it(self):
         with support.fault("load:exit"):
             taken, _ = support.run(["latency"], rounds=1)
