@@ -15,6 +15,10 @@ use super::payload::Numbered;
 use crate::client::{Client, To};
 
 const TOPIC_ALREADY_EXISTS: i16 = 36;
+/// UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, UNKNOWN_LEADER_EPOCH: the partition is new.
+const NOT_LED_YET: [i16; 4] = [3, 5, 6, 76];
+/// COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE: the broker is new.
+const NO_IDS_YET: [i16; 2] = [14, 15];
 /// How long new partitions may take to have leaders.
 const LEADERS_WITHIN: Duration = Duration::from_secs(60);
 const ASK_AGAIN: Duration = Duration::from_millis(5);
@@ -63,7 +67,10 @@ pub async fn make_topic(
     if code != TOPIC_ALREADY_EXISTS {
         BenchError::check(code, || format!("topic {topic} was not created"))?;
     }
-    leaders(client, topic).await?;
+    for (leader, partitions) in leaders(client, topic).await? {
+        // The metadata may tell of leaders that do not know it themselves yet.
+        offsets(client, leader, topic, &partitions, LATEST).await?;
+    }
     Ok((code != TOPIC_ALREADY_EXISTS).then(|| begun.elapsed().as_secs_f64() * 1e3))
 }
 
@@ -117,13 +124,21 @@ pub async fn offsets(
     let asked = partitions.iter().map(asked).collect();
     let asked = ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(asked);
     let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![asked]);
-    let answer = client.send(&To::Broker(leader), &request).await?;
-    let mut found = BTreeMap::new();
-    for partition in answer.topics.into_iter().flat_map(|topic| topic.partitions) {
-        BenchError::check(partition.error_code, || format!("{topic}-{}", partition.partition_index))?;
-        found.insert(partition.partition_index, partition.offset);
+    let deadline = Instant::now() + LEADERS_WITHIN;
+    loop {
+        let answer = client.send(&To::Broker(leader), &request).await?;
+        let answered: Vec<_> = answer.topics.into_iter().flat_map(|topic| topic.partitions).collect();
+        let refused = answered.iter().find(|partition| partition.error_code != 0);
+        match refused {
+            Some(partition) if NOT_LED_YET.contains(&partition.error_code) && Instant::now() < deadline => {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            Some(partition) => {
+                BenchError::check(partition.error_code, || format!("{topic}-{}", partition.partition_index))?;
+            }
+            None => return Ok(answered.iter().map(|found| (found.partition_index, found.offset)).collect()),
+        }
     }
-    Ok(found)
 }
 
 /// An identity for an idempotent producer.
@@ -132,7 +147,14 @@ pub async fn offsets(
 /// [`BenchError::Refused`], and what the client met.
 pub async fn producer(client: &Client) -> Result<Numbered, BenchError> {
     let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
-    let answer = client.send(&To::Any, &request).await?;
-    BenchError::check(answer.error_code, || "the broker gave no producer id".to_owned())?;
-    Ok(Numbered { producer_id: answer.producer_id.0, producer_epoch: answer.producer_epoch, sequence: 0 })
+    let deadline = Instant::now() + LEADERS_WITHIN;
+    loop {
+        let answer = client.send(&To::Any, &request).await?;
+        if NO_IDS_YET.contains(&answer.error_code) && Instant::now() < deadline {
+            tokio::time::sleep(ASK_AGAIN).await;
+            continue;
+        }
+        BenchError::check(answer.error_code, || "the broker gave no producer id".to_owned())?;
+        return Ok(Numbered { producer_id: answer.producer_id.0, producer_epoch: answer.producer_epoch, sequence: 0 });
+    }
 }

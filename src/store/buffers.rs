@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::io::BLOCK_BYTES;
 
 /// Kept buffers are as long as a multiple of this, so that one fits the next read, too.
-const STEP_BYTES: usize = 64 * 1024;
+const STEP_BYTES: usize = 16 * 1024;
 /// Shorter ones are the allocator's business, longer ones too rare to keep.
-const KEPT_LENGTHS: std::ops::RangeInclusive<usize> = 2 * STEP_BYTES..=20 * STEP_BYTES;
+const KEPT_LENGTHS: std::ops::RangeInclusive<usize> = 2 * STEP_BYTES..=80 * STEP_BYTES;
 /// All kept buffers together.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 

@@ -22,7 +22,7 @@ const JOINED_GAP_BYTES: u64 = 64 * 1024;
 /// A joined read ends at this size.
 const JOINED_READ_BYTES: u64 = 1024 * 1024;
 /// From this length on a read that is one partition's gains nothing from the operating system's cache and its read-ahead.
-const DEVICE_READ_BYTES: usize = 128 * 1024;
+const DEVICE_READ_BYTES: usize = 32 * 1024;
 /// Record files kept open for reading.
 const OPEN_FILES: usize = 256;
 
