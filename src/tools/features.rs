@@ -1,6 +1,6 @@
 //! `kafka-features`: which features the cluster has, and at which level.
 
-mod versions;
+pub(super) mod versions;
 
 use kafka_protocol::messages::update_features_request::FeatureUpdateKey;
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, UpdateFeaturesRequest};
@@ -82,7 +82,7 @@ pub(super) static TOOL: Tool = Tool {
 fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
     let command = parsed.command.map_or("", |command| command.name);
     match command {
-        "version-mapping" => return map_versions(parsed, terminal),
+        "version-mapping" => return map_versions(parsed, RELEASE, terminal),
         "feature-dependencies" => return show_dependencies(parsed, terminal),
         _ => {}
     }
@@ -155,7 +155,11 @@ fn describe(parsed: &Parsed, client: &Client, terminal: &mut Terminal) -> Result
 /// Levels by feature.
 type Levels = BTreeMap<String, i16>;
 
-fn name_and_level(given: &str) -> Result<(String, i16), Fault> {
+/// `FEATURE=LEVEL`.
+///
+/// # Errors
+/// Kafka's sentences.
+pub(super) fn name_and_level(given: &str) -> Result<(String, i16), Fault> {
     let wrong = |why: String| Fault::thrown(format!("Can't parse feature=level string {given}: {why}"));
     let (name, level) = given.split_once('=').ok_or_else(|| wrong("equals sign not found.".into()))?;
     let level = level.trim();
@@ -259,8 +263,9 @@ async fn update(
     }
 }
 
-fn map_versions(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
-    let release = parsed.value(RELEASE)?.unwrap_or(versions::LATEST);
+/// The levels that go with the release that `option` names.
+pub(super) fn map_versions(parsed: &Parsed, option: Opt, terminal: &mut Terminal) -> Result<u8, Fault> {
+    let release = parsed.value(option)?.unwrap_or(versions::LATEST);
     let level = metadata_level(release)?;
     terminal.line(format_args!("{METADATA_VERSION}={level} ({release})"));
     for feature in FEATURES {
@@ -272,26 +277,36 @@ fn map_versions(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
 fn show_dependencies(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
     for given in parsed.all(FEATURE) {
         let (name, level) = name_and_level(given)?;
-        if name == METADATA_VERSION {
-            let release =
-                versions::release(level).ok_or_else(|| Fault::thrown(format!("Unknown metadata.version {level}")))?;
-            terminal.line(format_args!("{name}={level} ({release}) has no dependencies."));
-            continue;
-        }
-        let feature = FEATURES.iter().find(|feature| feature.name == name);
-        let feature = feature.ok_or_else(|| Fault::thrown(format!("Unknown feature: {name}")))?;
-        let found = feature.levels.iter().find(|known| known.level == level);
-        let found = found.ok_or_else(|| Fault::thrown(format!("No feature:{name} with feature level {level}")))?;
-        match found.needs_metadata {
-            None => terminal.line(format_args!("{name}={level} has no dependencies.")),
-            Some(metadata) => {
-                terminal.line(format_args!("{name}={level} requires:"));
-                let release = versions::release(metadata).unwrap_or("UNKNOWN");
-                terminal.line(format_args!("    {METADATA_VERSION}={metadata} ({release})"));
-            }
-        }
+        show_dependencies_of(&name, level, || format!("No feature:{name} with feature level {level}"), terminal)?;
     }
     Ok(0)
+}
+
+/// What a feature's level needs of others; `no_such_level` is what the tool says where there is none.
+pub(super) fn show_dependencies_of(
+    name: &str,
+    level: i16,
+    no_such_level: impl FnOnce() -> String,
+    terminal: &mut Terminal,
+) -> Result<(), Fault> {
+    if name == METADATA_VERSION {
+        let release =
+            versions::release(level).ok_or_else(|| Fault::thrown(format!("Unknown metadata.version {level}")))?;
+        terminal.line(format_args!("{name}={level} ({release}) has no dependencies."));
+        return Ok(());
+    }
+    let feature = FEATURES.iter().find(|feature| feature.name == name);
+    let feature = feature.ok_or_else(|| Fault::thrown(format!("Unknown feature: {name}")))?;
+    let found = feature.levels.iter().find(|known| known.level == level);
+    match found.ok_or_else(|| Fault::thrown(no_such_level()))?.needs_metadata {
+        None => terminal.line(format_args!("{name}={level} has no dependencies.")),
+        Some(metadata) => {
+            terminal.line(format_args!("{name}={level} requires:"));
+            let release = versions::release(metadata).unwrap_or("UNKNOWN");
+            terminal.line(format_args!("    {METADATA_VERSION}={metadata} ({release})"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

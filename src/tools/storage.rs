@@ -3,35 +3,19 @@
 //! A start formats by itself, so nothing here is needed; scripts that format get directories that the start accepts. It reads and writes `meta.properties` only,
 //! and never a store.
 
+mod levels;
+mod voters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
+use super::features::{self, versions};
 use super::options::{Command, Exclusive, Grammar, Kind, Opt, Parsed};
-use super::{Fault, Terminal, Tool, java};
+use super::{Fault, Terminal, Tool};
 use crate::config::meta_properties::{self, MetaProperties, random_cluster_id};
 use crate::config::{BrokerConfig, Settings, properties};
-
-/// The metadata version that a cluster of Ottla's starts with: Kafka 4.3's latest, as a name and as a level.
-const METADATA_VERSION: (&str, i16) = ("4.3-IV0", 30);
-
-/// Kafka's names of metadata versions, from level 7 on; the last one is not stable in 4.3.
-const RELEASES: &[&str] = &[
-    "3.3-IV3", "3.4-IV0", "3.5-IV0", "3.5-IV1", "3.5-IV2", "3.6-IV0", "3.6-IV1", "3.6-IV2", "3.7-IV0", "3.7-IV1",
-    "3.7-IV2", "3.7-IV3", "3.7-IV4", "3.8-IV0", "3.9-IV0", "4.0-IV0", "4.0-IV1", "4.0-IV2", "4.0-IV3", "4.1-IV0",
-    "4.1-IV1", "4.2-IV0", "4.2-IV1", "4.3-IV0",
-];
-
-/// Features that Kafka's tool takes levels for, besides the metadata version.
-const FEATURES: &[&str] = &[
-    "eligible.leader.replicas.version",
-    "group.version",
-    "kraft.version",
-    "share.version",
-    "streams.version",
-    "transaction.version",
-];
 
 const CONFIG: Opt = Opt::value("config", "CONFIG", Kind::File, "The server's properties file.").also(&["c"]).required();
 const CLUSTER_ID: Opt = Opt::value("cluster-id", "CLUSTER_ID", Kind::Text, "The cluster's id.").also(&["t"]).required();
@@ -55,6 +39,17 @@ const FEATURE: Opt = Opt::value(
     "A feature's level, as in kraft.version=1. Checked, and without effect.",
 )
 .also(&["f"]);
+const MAPPED_RELEASE: Opt = Opt::value(
+    "release-version",
+    "RELEASE_VERSION",
+    Kind::Text,
+    "The release whose features are asked for, from 3.3-IV3 on; 4.3-IV0 where it is left out.",
+)
+.also(&["r"]);
+const LOOKED_UP: Opt =
+    Opt::value("feature", "FEATURE", Kind::Text, "FEATURE=LEVEL, as in group.version=1; may be given many times.")
+        .also(&["f"])
+        .required();
 const STANDALONE: Opt = Opt::flag("standalone", "This controller is the whole quorum.").also(&["s"]);
 const NO_INITIAL_CONTROLLERS: Opt =
     Opt::flag("no-initial-controllers", "The quorum's voters are not said here.").also(&["N"]);
@@ -88,6 +83,18 @@ pub(super) static TOOL: Tool = Tool {
                     required: false,
                 }],
             },
+            Command {
+                name: "version-mapping",
+                about: "Show which levels of features go with a release; with the newest where none is named.",
+                options: &[MAPPED_RELEASE],
+                exclusive: &[],
+            },
+            Command {
+                name: "feature-dependencies",
+                about: "Show what levels of features need of other features.",
+                options: &[LOOKED_UP],
+                exclusive: &[],
+            },
             Command { name: "random-uuid", about: "Print a random cluster id.", options: &[], exclusive: &[] },
         ],
     },
@@ -98,6 +105,8 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
     match parsed.command.map(|command| command.name) {
         Some("info") => info(parsed, terminal),
         Some("format") => format(parsed, terminal),
+        Some("version-mapping") => features::map_versions(parsed, MAPPED_RELEASE, terminal),
+        Some("feature-dependencies") => levels::show_dependencies(&parsed.all(LOOKED_UP), terminal),
         _ => {
             terminal.line(random_cluster_id());
             Ok(0)
@@ -183,6 +192,7 @@ fn list(terminal: &mut Terminal, title: &str, entries: &[String]) {
     }
 }
 
+/// What is checked, in Kafka's order, so that of several mistakes the same one is told.
 fn format(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
     let (config, has_roles) = config(parsed)?;
     if !has_roles {
@@ -190,162 +200,141 @@ fn format(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
             "The kafka configuration file appears to be for a legacy cluster. Formatting is only supported for clusters in KRaft mode.",
         ));
     }
-    let release = match parsed.value(RELEASE_VERSION)? {
-        Some(version) => release(version)?,
-        None => METADATA_VERSION.0,
-    };
-    check_features(parsed)?;
-    check_quorum(parsed, &config)?;
+    let release = parsed.value(RELEASE_VERSION)?.map(versions::production_level).transpose()?;
+    let asked = levels::asked(&parsed.all(FEATURE))?;
+    let (kind, directory_id) = metadata_directory(parsed, &config)?;
+    let metadata = levels::check(release, &asked, config.voters.is_empty())?;
     if parsed.has(ADD_SCRAM) {
         return Err(Fault::thrown(
-            "--add-scram: this version of ottla offers no SASL, so there is nothing that SCRAM credentials would be for",
+            "--add-scram: this version of ottla offers no SASL, so there is nothing that SCRAM credentials would be for. Leave it out",
         ));
-    }
-    if release != METADATA_VERSION.0 {
-        terminal
-            .error(format_args!("ottla starts a cluster with metadata.version {}, not {release}", METADATA_VERSION.0));
     }
     let cluster_id = parsed.value(CLUSTER_ID)?.unwrap_or_default();
     let mut meta = MetaProperties::new(cluster_id, config.node_id);
-    meta.directory_id = own_directory_id(parsed, config.node_id)?.or(meta.directory_id);
-    write(&config, &meta, parsed.has(IGNORE_FORMATTED), release, terminal)
+    meta.directory_id = directory_id.or(meta.directory_id);
+    let to_come = Formatting { meta: &meta, kind, metadata, ignore_formatted: parsed.has(IGNORE_FORMATTED) };
+    to_come.run(&config, terminal)
 }
 
-/// The id that `--initial-controllers` gives this node's metadata directory, as `id@host:port:directory`.
-fn own_directory_id(parsed: &Parsed, node_id: i32) -> Result<Option<Uuid>, Fault> {
-    let own = format!("{node_id}@");
-    let named = parsed.value(INITIAL_CONTROLLERS)?.unwrap_or_default().split(',').map(str::trim);
-    let Some(voter) = named.into_iter().find(|voter| voter.starts_with(&own)) else { return Ok(None) };
-    let (_, directory) = voter.rsplit_once(':').unwrap_or_default();
-    let wrong = |fault: Fault| Fault::thrown(format!("Failed to parse directory ID in {voter}: {}", fault.message("")));
-    java::parse_uuid(directory).map(Some).map_err(wrong)
-}
-
-/// Writes `meta.properties` where it is missing, after everything that is there has been looked at. `meta` is the metadata directory's; others get ids of
-/// their own.
-fn write(
-    config: &BrokerConfig,
-    meta: &MetaProperties,
+/// What formatting makes of the directories that are new.
+struct Formatting<'a> {
+    /// The metadata's directory's. Others get ids of their own.
+    meta: &'a MetaProperties,
+    /// What Kafka calls the metadata's directory.
+    kind: &'static str,
+    /// The level of metadata.version that was asked for.
+    metadata: i16,
     ignore_formatted: bool,
-    release: &str,
-    terminal: &mut Terminal,
-) -> Result<u8, Fault> {
-    let thrown = |error: meta_properties::MetaError| Fault::thrown(error.to_string());
-    let (mut formatted, mut new) = (Vec::new(), Vec::new());
-    for directory in directories(config) {
-        match meta_properties::read(&directory).map_err(thrown)? {
-            Some(found) => {
-                let path = directory.join(meta_properties::FILE);
-                let differs = |name: &str, wanted: &str, read: &str| {
-                    Fault::thrown(format!("Invalid {name} in: {}. Expected {wanted}, but read {read}", path.display()))
-                };
-                if found.cluster_id != meta.cluster_id {
-                    return Err(differs("cluster.id", &meta.cluster_id, &found.cluster_id));
+}
+
+impl Formatting<'_> {
+    /// Writes `meta.properties` where it is missing, after everything that is there has been looked at.
+    fn run(&self, config: &BrokerConfig, terminal: &mut Terminal) -> Result<u8, Fault> {
+        let thrown = |error: meta_properties::MetaError| Fault::thrown(error.to_string());
+        let (mut formatted, mut new) = (Vec::new(), Vec::new());
+        for directory in directories(config) {
+            match meta_properties::read(&directory).map_err(thrown)? {
+                Some(found) => {
+                    self.check(&directory.join(meta_properties::FILE), &found)?;
+                    formatted.push(directory);
                 }
-                if found.node_id != meta.node_id {
-                    return Err(differs("node.id", &meta.node_id.to_string(), &found.node_id.to_string()));
+                None => {
+                    meta_properties::check_owner(&directory).map_err(thrown)?;
+                    new.push(directory);
                 }
-                formatted.push(directory);
-            }
-            None => {
-                meta_properties::check_owner(&directory).map_err(thrown)?;
-                new.push(directory);
             }
         }
-    }
-    if let Some(first) = formatted.first().filter(|_| !ignore_formatted) {
-        return Err(Fault::thrown(format!(
-            "Log directory {} is already formatted. Use --ignore-formatted to ignore this directory and format the others.",
-            first.display()
-        )));
-    }
-    if new.is_empty() {
-        terminal.line("All of the log directories are already formatted.");
-        return Ok(0);
-    }
-    let level = METADATA_VERSION.1;
-    terminal.line(format_args!(
-        "Bootstrap metadata: BootstrapMetadata(records=[ApiMessageAndVersion(FeatureLevelRecord(name='metadata.version', featureLevel={level}) at version 0)], metadataVersionLevel={level}, source=format command)"
-    ));
-    for directory in new {
-        let kind = if directory == config.metadata_log_dir() { "metadata" } else { "data" };
-        terminal
-            .line(format_args!("Formatting {kind} directory {} with metadata.version {release}.", directory.display()));
-        let made = fs::create_dir_all(&directory)
-            .map_err(|source| meta_properties::MetaError::Io { path: directory.clone(), source })
-            .and_then(|()| {
-                let is_metadata = directory == config.metadata_log_dir();
-                let other = MetaProperties::new(meta.cluster_id.as_str(), meta.node_id);
-                meta_properties::write(&directory, if is_metadata { meta } else { &other })
-            });
-        made.map_err(thrown)?;
-    }
-    Ok(0)
-}
-
-/// The full name of a release: `4.0` is the last of its metadata versions, and so is `4.0.1`.
-fn release(text: &str) -> Result<&'static str, Fault> {
-    let short = text.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-    let of_release = |name: &&&str| **name == short || name.split('-').next() == Some(short.as_str());
-    RELEASES.iter().rev().find(of_release).copied().ok_or_else(|| {
-        let known = RELEASES.join(", ");
-        Fault::thrown(format!("Unknown metadata.version '{text}'. Supported metadata.version are: {known}"))
-    })
-}
-
-fn check_features(parsed: &Parsed) -> Result<(), Fault> {
-    for given in parsed.all(FEATURE) {
-        let Some((name, level)) = given.split_once('=') else {
-            return Err(Fault::thrown(format!("Can't parse feature=level string {given}: equals sign not found.")));
-        };
-        let (name, level) = (name.trim(), level.trim());
-        let Ok(level) = level.parse::<i16>() else {
+        if let Some(first) = formatted.first().filter(|_| !self.ignore_formatted) {
             return Err(Fault::thrown(format!(
-                "Can't parse feature=level string {given}: unable to parse {level} as a short."
+                "Log directory {} is already formatted. Use --ignore-formatted to ignore this directory and format the others.",
+                first.display()
             )));
-        };
-        if name == "metadata.version" {
-            let is_known = usize::try_from(level - 7).is_ok_and(|at| at < RELEASES.len());
-            if parsed.has(RELEASE_VERSION) {
-                return Err(Fault::thrown(
-                    "Use --release-version instead of --feature metadata.version=X to avoid ambiguity.",
-                ));
-            }
-            if !is_known {
-                return Err(Fault::thrown(format!("No MetadataVersion with feature level {level}")));
-            }
-        } else if !FEATURES.contains(&name) {
-            let known = FEATURES.join(", ");
-            return Err(Fault::thrown(format!("Unsupported feature: {name}. Supported features are: {known}")));
         }
+        if new.is_empty() {
+            terminal.line("All of the log directories are already formatted.");
+            return Ok(0);
+        }
+        let (level, release) = (self.metadata, versions::release(self.metadata).unwrap_or_default());
+        terminal.line(format_args!(
+            "Bootstrap metadata: BootstrapMetadata(records=[ApiMessageAndVersion(FeatureLevelRecord(name='metadata.version', featureLevel={level}) at version 0)], metadataVersionLevel={level}, source=format command)"
+        ));
+        if release != versions::LATEST {
+            terminal.error(format_args!(
+                "ottla starts a cluster with metadata.version {}, not {release}",
+                versions::LATEST
+            ));
+        }
+        for directory in new {
+            let other = MetaProperties::new(self.meta.cluster_id.as_str(), self.meta.node_id);
+            let (kind, meta) = match directory == config.metadata_log_dir() {
+                true => (self.kind, self.meta),
+                false => ("data directory", &other),
+            };
+            terminal.line(format_args!("Formatting {kind} {} with metadata.version {release}.", directory.display()));
+            let made = fs::create_dir_all(&directory)
+                .map_err(|source| meta_properties::MetaError::Io { path: directory.clone(), source })
+                .and_then(|()| meta_properties::write(&directory, meta));
+            made.map_err(thrown)?;
+        }
+        Ok(0)
     }
-    Ok(())
+
+    /// A directory that is formatted has to belong to this cluster and node.
+    fn check(&self, path: &Path, found: &MetaProperties) -> Result<(), Fault> {
+        let path = path.display();
+        let meta = self.meta;
+        if found.cluster_id != meta.cluster_id {
+            return Err(Fault::thrown(format!(
+                "Invalid cluster.id in: {path}. Expected {}, but read {}",
+                meta.cluster_id, found.cluster_id
+            )));
+        }
+        if found.node_id != meta.node_id {
+            return Err(Fault::thrown(format!(
+                "Stored node id {} doesn't match previous node id {} in {path}. If you moved your data, make sure your configured node id matches. \
+                 If you intend to create a new node, you should remove all data in your data directories.",
+                found.node_id, meta.node_id
+            )));
+        }
+        Ok(())
+    }
 }
 
-/// Who may say who the voters are.
-fn check_quorum(parsed: &Parsed, config: &BrokerConfig) -> Result<(), Fault> {
+/// Who may say who the voters are; and what Kafka calls the metadata's directory then, with the id that `--initial-controllers` gives it.
+fn metadata_directory(parsed: &Parsed, config: &BrokerConfig) -> Result<(&'static str, Option<Uuid>), Fault> {
     let has_voters = !config.voters.is_empty();
-    let says_voters = parsed.has(STANDALONE) || parsed.has(INITIAL_CONTROLLERS);
-    if has_voters && says_voters {
+    let initial = parsed.value(INITIAL_CONTROLLERS)?;
+    if has_voters && (parsed.has(STANDALONE) || initial.is_some()) {
         return Err(Fault::thrown(
             "You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. If you want to use dynamic quorum, \
              please remove controller.quorum.voters and specify controller.quorum.bootstrap.servers instead.",
         ));
     }
-    if parsed.has(STANDALONE) && !config.is_controller() {
-        return Err(Fault::thrown("You can only use --standalone on a controller."));
+    if let Some(initial) = initial {
+        let voters = voters::parse(initial)?;
+        return Ok(match voters.get(&config.node_id) {
+            Some(directory_id) => ("dynamic metadata voter directory", Some(*directory_id)),
+            None => ("dynamic metadata directory", None),
+        });
     }
-    if config.is_controller() && !has_voters && !says_voters && !parsed.has(NO_INITIAL_CONTROLLERS) {
+    if parsed.has(STANDALONE) {
+        return match config.is_controller() {
+            true => Ok(("dynamic metadata voter directory", None)),
+            false => Err(Fault::thrown("You can only use --standalone on a controller.")),
+        };
+    }
+    if config.is_controller() && !has_voters && !parsed.has(NO_INITIAL_CONTROLLERS) {
         return Err(Fault::thrown(
             "Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone, --initial-controllers, or \
              --no-initial-controllers.",
         ));
     }
-    Ok(())
+    Ok(("metadata directory", None))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::java;
     use super::super::tests::outcome;
     use super::*;
 
@@ -418,7 +407,7 @@ mod tests {
         assert_eq!(java::uuid(ids[0]), "AAAAAAAAAAAAAAAAAAAACA");
         assert_ne!(ids[0], ids[1]);
         let (code, _, err) = outcome(&TOOL, &["format", "-g", "-t", "abc", "-I", "1@a:9093:x", "-c", &file]);
-        assert!(code == 1 && err.contains("Failed to parse directory ID in 1@a:9093:x"), "{err}");
+        assert!(code == 1 && err.contains("Failed to parse directory ID in dynamic voter string."), "{err}");
     }
 
     #[test]

@@ -8,8 +8,8 @@ pub const METADATA_VERSION: &str = "metadata.version";
 /// The newest level of `metadata.version` that Kafka 4.3 is run with.
 pub const LATEST: &str = "4.3-IV0";
 
-/// The level above that one is not for production.
-const LATEST_LEVEL: i16 = 30;
+/// Its level. The one above is not for production.
+pub const LATEST_LEVEL: i16 = 30;
 
 /// Levels of `metadata.version`.
 const RELEASES: &[(i16, &str)] = &[
@@ -96,19 +96,37 @@ pub fn level_name(feature: &str, level: i16) -> String {
     }
 }
 
-/// The level of `metadata.version` of a release: `4.3-IV0`, or `4.3` for the newest level of that release that is for production.
+/// The lowest and the highest level of `metadata.version`.
+pub fn range() -> (i16, i16) {
+    let level = |release: Option<&(i16, &str)>| release.map_or(0, |(level, _)| *level);
+    (level(RELEASES.first()), level(RELEASES.last()))
+}
+
+/// The level of `metadata.version` of a release: `4.3-IV0`; or `4.3`, and so `4.3.1`, for the newest level of that release that is for production.
 ///
 /// # Errors
 /// Kafka's sentence.
 pub fn metadata_level(release: &str) -> Result<i16, Fault> {
+    level_up_to(i16::MAX, release)
+}
+
+/// As [`metadata_level`], of those that are for production.
+///
+/// # Errors
+/// Kafka's sentence.
+pub fn production_level(release: &str) -> Result<i16, Fault> {
+    level_up_to(LATEST_LEVEL, release)
+}
+
+fn level_up_to(highest: i16, release: &str) -> Result<i16, Fault> {
+    let short = release.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     let is_it = |level: i16, known: &str| {
-        known == release
-            || (level <= LATEST_LEVEL && known.split_once("-IV").is_some_and(|(short, _)| short == release))
+        known == short || (level <= LATEST_LEVEL && known.split_once("-IV").is_some_and(|(known, _)| known == short))
     };
-    let found = RELEASES.iter().rev().find(|(level, known)| is_it(*level, known));
+    let known = || RELEASES.iter().filter(|(level, _)| *level <= highest);
+    let found = known().rev().find(|(level, known)| is_it(*level, known));
     found.map(|(level, _)| *level).ok_or_else(|| {
-        let all: Vec<&str> = RELEASES.iter().map(|(_, release)| *release).collect();
-        let all = all.join(", ");
+        let all = known().map(|(_, release)| *release).collect::<Vec<_>>().join(", ");
         Fault::thrown(format!("Unknown metadata.version '{release}'. Supported metadata.version are: {all}"))
     })
 }
