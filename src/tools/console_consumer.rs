@@ -8,8 +8,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::connect::{self, BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use super::group_records;
 use super::interrupt::Interrupt;
-use super::message_formatter::{DefaultFormatter, FormatError, Place};
+use super::message_formatter::{DefaultFormatter, FormatError, Place, write_group_record};
 use super::options::{Grammar, Kind, Opt, Parsed};
 use super::{Fault, Terminal, Tool};
 use crate::client::consumer::{ConsumeError, Consumer, Polled, Position, StartAt, Subscription};
@@ -131,6 +132,8 @@ struct Asked {
 }
 
 enum Formatter {
+    /// Records of `__consumer_offsets` of these types.
+    GroupRecords(&'static [i16]),
     Default(Box<DefaultFormatter>),
     Nothing,
 }
@@ -304,11 +307,9 @@ fn formatter(parsed: &Parsed, terminal: &mut Terminal) -> Result<Formatter, Faul
             Ok(Formatter::Default(Box::new(formatter)))
         }
         "NoOpMessageFormatter" => Ok(Formatter::Nothing),
-        "OffsetsMessageFormatter" | "GroupMetadataMessageFormatter" | "TransactionLogMessageFormatter" => {
-            Err(Fault::usage(format!(
-                "{class} is not there yet. kafka-consumer-groups --describe shows what groups have committed"
-            )))
-        }
+        "OffsetsMessageFormatter" => Ok(Formatter::GroupRecords(&group_records::OFFSET_COMMITS)),
+        "GroupMetadataMessageFormatter" => Ok(Formatter::GroupRecords(&[group_records::GROUP_METADATA])),
+        "TransactionLogMessageFormatter" => Err(Fault::usage(format!("{class} is not there yet"))),
         _ => Err(Fault::usage(class)),
     }
 }
@@ -408,12 +409,17 @@ impl Showing<'_> {
             let place = Place { partition: chunk.partition, timestamp_type };
             let outcome = match &self.asked.formatter {
                 Formatter::Default(formatter) => formatter.write(&place, record, &mut Sink(out)),
+                Formatter::GroupRecords(types) => write_group_record(types, record, &mut Sink(out)),
                 Formatter::Nothing => Ok(()),
             };
             match outcome {
                 Ok(()) => {}
                 Err(FormatError::Output(_)) => return ControlFlow::Break(Stop::Closed),
                 Err(FormatError::Deserialize(why)) if self.asked.skip => skipped.push(why),
+                Err(FormatError::Record(why)) if self.asked.skip => skipped.push(why),
+                Err(FormatError::Record(why)) => {
+                    return ControlFlow::Break(Stop::Broken(format!("java.lang.RuntimeException: {why}")));
+                }
                 Err(FormatError::Deserialize(why)) => {
                     let class = "org.apache.kafka.common.errors.SerializationException";
                     return ControlFlow::Break(Stop::Broken(format!("{class}: {why}")));

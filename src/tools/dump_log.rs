@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use super::group_records::{self, RecordError};
 use super::options::{Grammar, Kind, Opt, Parsed};
 use super::{Fault, Terminal, Tool};
 use crate::protocol::record_batch::{BatchView, LOG_OVERHEAD_BYTES};
@@ -40,7 +41,10 @@ const VALUE_DECODER: Opt = Opt::optional(
 const KEY_DECODER: Opt =
     Opt::optional("key-decoder-class", "String", Kind::Text, "How keys are shown; see --value-decoder-class.")
         .preset("org.apache.kafka.tools.api.StringDecoder");
-const OFFSETS: Opt = Opt::flag("offsets-decoder", "Show records of __consumer_offsets decoded. Not there yet.");
+const OFFSETS: Opt = Opt::flag(
+    "offsets-decoder",
+    "Show the records of __consumer_offsets as JSON. In Ottla's own files, records of other topics are shown as text.",
+);
 const TRANSACTIONS: Opt =
     Opt::flag("transaction-log-decoder", "Show records of __transaction_state decoded. Not there yet.");
 const METADATA: Opt =
@@ -74,7 +78,8 @@ pub(super) static TOOL: Tool = Tool {
     run,
 };
 
-const DECODERS: [Opt; 5] = [OFFSETS, TRANSACTIONS, METADATA, REMOTE, SHARE];
+/// Those that are not there.
+const DECODERS: [Opt; 4] = [TRANSACTIONS, METADATA, REMOTE, SHARE];
 
 /// How keys and values are shown.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +118,8 @@ struct View {
     deep: bool,
     contents: bool,
     metadata: bool,
+    /// Keys and values are those of `__consumer_offsets`.
+    group_records: bool,
     key: Decoder,
     value: Decoder,
     max_bytes: u64,
@@ -126,12 +133,13 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
             decoder.name
         )));
     }
-    let contents = [PRINT, VALUE_DECODER, KEY_DECODER].iter().any(|option| parsed.has(*option));
+    let contents = [PRINT, OFFSETS, VALUE_DECODER, KEY_DECODER].iter().any(|option| parsed.has(*option));
     let decoder = |option: Opt| Decoder::by_class(parsed.value(option)?.or(option.default).unwrap_or_default());
     let view = View {
         deep: contents || parsed.has(DEEP),
         contents,
         metadata: !parsed.has(SKIP_METADATA),
+        group_records: parsed.has(OFFSETS),
         key: decoder(KEY_DECODER)?,
         value: decoder(VALUE_DECODER)?,
         max_bytes: parsed.number::<i32>(MAX_BYTES)?.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
@@ -215,11 +223,13 @@ struct Showing<'a> {
     view: &'a View,
     last_offset: i64,
     gaps: Gaps,
+    /// The file has other topics' records, too.
+    among_others: bool,
 }
 
 impl<'a> Showing<'a> {
     fn new(view: &'a View) -> Self {
-        Self { view, last_offset: -1, gaps: Vec::new() }
+        Self { view, last_offset: -1, gaps: Vec::new(), among_others: false }
     }
 
     /// One whole batch.
@@ -290,15 +300,30 @@ impl<'a> Showing<'a> {
         }
         if self.view.contents && !is_control {
             let mut before = if self.view.metadata { " " } else { "| " };
-            if let Some(key) = record.key {
-                line.push_str(&format!("{before}key: {}", self.view.key.show(key)));
+            let (key, value) = self.contents(record);
+            if let Some(key) = key {
+                line.push_str(&format!("{before}key: {key}"));
                 before = " ";
             }
-            if let Some(value) = record.value {
-                line.push_str(&format!("{before}payload: {}", self.view.value.show(value)));
+            if let Some(value) = value {
+                line.push_str(&format!("{before}payload: {value}"));
             }
         }
         line
+    }
+
+    fn contents(&self, record: &Record<'_>) -> (Option<String>, Option<String>) {
+        let text =
+            || (record.key.map(|key| self.view.key.show(key)), record.value.map(|value| self.view.value.show(value)));
+        let (true, Some(key)) = (self.view.group_records, record.key) else { return text() };
+        match group_records::read(key, record.value) {
+            Ok(found) => (Some(found.dumped_key()), Some(found.dumped_value())),
+            Err(_) if self.among_others => text(),
+            Err(RecordError::UnknownType(unknown)) => {
+                (Some(format!("Unknown record type {unknown} at offset {}, skipping.", record.offset)), None)
+            }
+            Err(error) => (Some(format!("Error at offset {}, skipping. {error}", record.offset)), None),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use super::group_records::{self, RecordError};
 use crate::protocol::record_batch::{NO_TIMESTAMP, TimestampType};
 use crate::protocol::records::Record;
 
@@ -24,6 +25,24 @@ pub enum FormatError {
     /// The bytes are not what the deserializer takes; Kafka's sentence.
     #[error("{0}")]
     Deserialize(String),
+    /// A record of `__consumer_offsets` that is not like one; Kafka's sentence.
+    #[error("{0}")]
+    Record(String),
+}
+
+/// A record of `__consumer_offsets` of one of these types, without a line's end, as Kafka's formatters do. Others are passed over.
+///
+/// # Errors
+/// When the output does not take it, or it cannot be read.
+pub fn write_group_record(types: &[i16], record: &Record<'_>, out: &mut impl Write) -> Result<(), FormatError> {
+    let Some(key) = record.key else { return Ok(()) };
+    match group_records::read(key, record.value) {
+        Ok(found) if types.contains(&found.record_type) => Ok(out.write_all(found.formatted().as_bytes())?),
+        Ok(_) | Err(RecordError::UnknownType(_)) => Ok(()),
+        Err(error) => {
+            Err(FormatError::Record(format!("Could not read record at offset {} due to: {error}", record.offset)))
+        }
+    }
 }
 
 /// The deserializers of Kafka's clients, by what they make of bytes.

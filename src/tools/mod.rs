@@ -20,6 +20,7 @@ mod e2e_latency;
 mod fault;
 mod features;
 mod get_offsets;
+mod group_records;
 mod help;
 mod interrupt;
 mod java;

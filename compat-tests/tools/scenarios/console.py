@@ -80,6 +80,26 @@ def groups(run):
     run.tool(CONSUMER, "--topic", "t-one", "--command-property", "group.id=g-one", "--command-property", "auto.offset.reset=earliest", "--timeout-ms", "3000", err="no")
 
 
+@scenario("console.group_records")
+def group_records(run):
+    """What is in __consumer_offsets. Its older records are of other scenarios, so each partition is read from its end on."""
+    formatter = ["--formatter", "org.apache.kafka.tools.consumer."]
+    run.setup("kafka-topics", "--create", "--topic", "t-one")
+    run.setup(PRODUCER, "--topic", "t-one", stdin="a\nb\n")
+    # So that there is the topic, and this broker knows it.
+    run.setup(CONSUMER, "--topic", "t-one", "--group", "g-records", "--from-beginning", "--max-messages", "2", *ONE)
+    ends = run.setup("kafka-get-offsets", "--topic", "__consumer_offsets")
+    ends = dict(line.split(":")[1:] for line in ends.out.split())
+    run.setup("kafka-consumer-groups", "--group", "g-records", "--reset-offsets", "--to-offset", "1", "--topic", "t-one", "--execute")
+    run.setup(CONSUMER, "--topic", "t-one", "--group", "g-records", "--max-messages", "1", *ONE)
+    run.setup("kafka-consumer-groups", "--delete", "--group", "g-records")
+    ids = [r"[\w-]*[0-9a-f]{8}-[0-9a-f-]{27}", r'"(subscription|assignment)":"[^"]*"', r'"topicId":"[^"]*"', r'"client(Id|Host)":"[^"]*"']
+    for partition, end in sorted(ends.items()):
+        at = ["--topic", "__consumer_offsets", "--partition", partition, "--offset", end, "--timeout-ms", "3000"]
+        for name in ("OffsetsMessageFormatter", "GroupMetadataMessageFormatter"):
+            run.tool(CONSUMER, *at, formatter[0], formatter[1] + name, err="no", ignore=[*ids, r"(?<=--offset )\d+"])
+
+
 @scenario("console.mistakes")
 def mistakes(run):
     run.setup("kafka-topics", "--create", "--topic", "t-one")

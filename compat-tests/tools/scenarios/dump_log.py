@@ -67,6 +67,49 @@ def segments(run):
     run.tool(TOOL, "--files", run.path("unknown.txt", ""), bare=True)
 
 
+def text(value):
+    return struct.pack(">h", -1) if value is None else struct.pack(">h", len(value)) + value.encode()
+
+
+@scenario("dump_log.offsets")
+def offsets(run):
+    """Records of __consumer_offsets, of every age, and some that are none."""
+    commit = struct.pack(">h", 1) + text("g") + text("t") + struct.pack(">i", 3)
+    group = struct.pack(">h", 2) + text("g")
+    subscription = struct.pack(">hi", 1, 1) + text("t") + struct.pack(">ii", -1, 1) + text("t") + struct.pack(">ii", 1, 0)
+    assignment = struct.pack(">hi", 0, 1) + text("t") + struct.pack(">iii", 2, 0, 1) + struct.pack(">i", 2) + b"xy"
+
+    def member(subscription, instance=b""):
+        return text("m-1") + instance + text("c") + text("/h") + struct.pack(">ii", 1, 2) + b"".join(struct.pack(">i", len(part)) + part for part in (subscription, assignment))
+
+    values = [
+        (commit, struct.pack(">hq", 0, 7) + text('quoted " \\ \x01\t\u00f6') + struct.pack(">q", 1000)),
+        (commit, struct.pack(">hq", 1, 7) + text("") + struct.pack(">qq", 1000, 2000)),
+        (struct.pack(">h", 0) + commit[2:], struct.pack(">hqi", 3, 7, 4) + text("m") + struct.pack(">q", 1000)),
+        (commit, struct.pack(">hqi", 4, 7, -1) + b"\x02m" + struct.pack(">q", 1000) + b"\0"),
+        (commit, struct.pack(">hqi", 4, 7, -1) + b"\x02m" + struct.pack(">q", 1000) + b"\x01\0\x10" + bytes(range(240, 256))),
+        (commit, None),
+        (group, struct.pack(">h", 3) + text("consumer") + struct.pack(">i", 5) + text("range") + text(None) + struct.pack(">qi", 1000, 2)
+         + member(subscription, text("i")) + member(b"odd", text(None))),
+        (group, struct.pack(">h", 2) + text("connect") + struct.pack(">i", 5) + text(None) + text(None) + struct.pack(">qi", 1000, 1) + member(subscription)),
+        (group, None),
+        (struct.pack(">h", 3) + text("g"), struct.pack(">hi", 0, 8) + b"\x01\0\x08" + struct.pack(">q", 77)),
+        (struct.pack(">h", 5) + text("g") + text("m"), struct.pack(">h", 0) + b"\0\0\x02c\x02h\x02\x02t\0" + struct.pack(">i", 9) + b"\x08uniform\x01\0\x07\x01" + struct.pack(">i", 8) + b"\x01\0"),
+        (struct.pack(">h", 8) + text("g") + text("m"), struct.pack(">hii", 0, 4, 3) + b"\0\x02" + bytes(16) + b"\x02" + struct.pack(">i", 1) + b"\0\x01\0"),
+        (struct.pack(">h", 99), b"x"),
+    ]
+    folder = pathlib.Path(run.path("__consumer_offsets-0"))
+    folder.mkdir()
+    whole = folder / "00000000000000000000.log"
+    whole.write_bytes(batch(0, [(key, value, []) for key, value in values]))
+    run.tool(TOOL, "--files", str(whole), "--offsets-decoder", bare=True, err="all")
+    run.tool(TOOL, "--files", str(whole), "--offsets-decoder", "--skip-record-metadata", bare=True, err="all")
+    broken = folder / "00000000000000000100.log"
+    broken.write_bytes(batch(100, [(commit, struct.pack(">h", 9), []), (group[:4], None, []), (b"", None, [])]))
+    # What Java says of bytes that are missing.
+    run.tool(TOOL, "--files", str(broken), "--offsets-decoder", bare=True, err="all", ignore=[r"due to: .*"])
+
+
 @scenario("dump_log.mistakes")
 def mistakes(run):
     run.tool(TOOL, "--deep-iteration", bare=True)

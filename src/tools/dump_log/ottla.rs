@@ -73,7 +73,7 @@ fn dump(path: &Path, view: &View, names: &mut Names, terminal: &mut Terminal) ->
                         batches.len()
                     ));
                 }
-                let showing = showing.entry(id).or_insert_with(|| Showing::new(view));
+                let showing = showing.entry(id).or_insert_with(|| Showing { among_others: true, ..Showing::new(view) });
                 for batch in Batches::new(&batches) {
                     let outcome = match batch {
                         Ok(batch) => showing.batch(batch.bytes, position + batch.position as u64, terminal),
