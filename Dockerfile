@@ -29,9 +29,9 @@ RUN apt-get update \
 
 COPY deploy/image/rootfs /
 COPY deploy/image/setup /tmp/setup
-# The binary last, so that a new one is one new layer.
-RUN /tmp/setup && rm /tmp/setup
 COPY --from=binary /ottla /usr/bin/ottla
+# It makes a link for each tool that the binary has.
+RUN /tmp/setup && rm /tmp/setup
 
 ENV OTTLA_IMAGE=auto \
     KAFKA_HOME=/opt/kafka \
