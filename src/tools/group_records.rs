@@ -221,9 +221,9 @@ impl<'a> Reader<'a> {
             // A byte says whether it follows: as a number that has a sign, or, in a tagged field, as one that has none.
             let [mark] = self.chunk()?;
             let follows = if field.tag.is_some() { mark != 0 } else { mark < 0x80 };
-            return if follows { self.value(&field.kind, field.name) } else { Ok(Json::Null) };
+            return if follows { self.value(&field.kind) } else { Ok(Json::Null) };
         }
-        match self.value(&field.kind, field.name)? {
+        match self.value(&field.kind)? {
             Json::Null if !field.is_nullable => {
                 Err(format!("non-nullable field {} was serialized as null", field.name))
             }
@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self, kind: &'static Kind, name: &str) -> Result<Json, String> {
+    fn value(&mut self, kind: &'static Kind) -> Result<Json, String> {
         Ok(match kind {
             Kind::Int8 => Json::Number(i8::from_be_bytes(self.chunk()?).into()),
             Kind::Uint16 => Json::Number(u16::from_be_bytes(self.chunk()?).into()),
@@ -250,7 +250,7 @@ impl<'a> Reader<'a> {
             Kind::List(kind) => match self.length(false)? {
                 // Each takes a byte at least, so a length alone makes no room.
                 Some(length) if length <= self.rest.len() => {
-                    Json::List((0..length).map(|_| self.value(kind, name)).collect::<Result<_, _>>()?)
+                    Json::List((0..length).map(|_| self.value(kind)).collect::<Result<_, _>>()?)
                 }
                 Some(length) => {
                     let left = self.rest.len();
