@@ -1,6 +1,7 @@
-//! `kafka-configs`: shows and alters configurations of topics, brokers, groups and client metrics.
+//! `kafka-configs`: shows and alters configurations of topics, brokers, groups and client metrics, and quotas where the cluster has them.
 
 mod arguments;
+mod quotas;
 
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
@@ -120,13 +121,17 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
 
 fn alter(parsed: &Parsed, client: &Client, entities: &Entities, terminal: &mut Terminal) -> Result<(), Fault> {
     let (entity, names) = (entities.first, &entities.names);
-    if entities.types != names.len() {
+    if entities.all.len() != names.len() {
         return Err(Fault::thrown("An entity name must be specified for every entity type"));
     }
     let name = names.first().map_or("", String::as_str);
     let added = arguments::added(parsed)?;
     let deleted = arguments::deleted(parsed);
-    let resource = entity.resource_type().ok_or_else(|| arguments::not_there_yet(entity))?;
+    let Some(resource) = entity.resource_type() else {
+        block_on(quotas::alter(client, entities, &added, &deleted))?;
+        completed(entity, name, terminal);
+        return Ok(());
+    };
     let to = match entity {
         Entity::Broker | Entity::BrokerLogger if !name.is_empty() => {
             To::Broker(name.parse().map_err(|_| arguments::no_broker_id(entity, name))?)
@@ -152,11 +157,15 @@ fn alter(parsed: &Parsed, client: &Client, entities: &Entities, terminal: &mut T
         }
         Ok(())
     })?;
+    completed(entity, name, terminal);
+    Ok(())
+}
+
+fn completed(entity: Entity, name: &str, terminal: &mut Terminal) {
     match name.is_empty() {
         false => terminal.line(format_args!("Completed updating config for {} {name}.", entity.singular())),
         true => terminal.line(format_args!("Completed updating default config for {} in the cluster.", entity.name())),
     }
-    Ok(())
 }
 
 async fn check_loggers(
@@ -177,9 +186,11 @@ async fn check_loggers(
 
 fn describe(parsed: &Parsed, client: &Client, entities: &Entities, terminal: &mut Terminal) -> Result<(), Fault> {
     let entity = entities.first;
-    let resource = entity.resource_type().ok_or_else(|| arguments::not_there_yet(entity))?;
     let is_all = parsed.has(ALL);
     let is_json = connect::wants_json(parsed)?;
+    let Some(resource) = entity.resource_type() else {
+        return block_on(quotas::describe(client, entities, is_json, terminal));
+    };
     block_on(async {
         let names = match entities.names.first() {
             Some(name) => {

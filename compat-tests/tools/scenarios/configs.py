@@ -65,6 +65,78 @@ def others(run):
         run.tool(TOOL, "--alter", "--client-metrics", "t-metrics", "--delete-config", "metrics,interval.ms,match")
 
 
+@scenario("configs.quotas")
+def quotas(run):
+    """Users, clients and addresses: what a cluster has that has no quotas and no credentials."""
+    for entity in ("users", "clients", "ips"):
+        run.tool(TOOL, "--describe", "--entity-type", entity)
+        run.tool(TOOL, "--describe", "--entity-type", entity, "--entity-default")
+        run.tool(TOOL, "--describe", "--entity-type", entity, "--entity-name", "127.0.0.1")
+    run.tool(TOOL, "--describe", "--user", "t-alice")
+    run.tool(TOOL, "--describe", "--user", "t-alice", "--client", "c")
+    run.tool(TOOL, "--describe", "--user-defaults", "--client-defaults")
+    run.tool(TOOL, "--describe", "--ip", "127.0.0.1", "--ip-defaults")
+
+
+@scenario("configs.change_quotas")
+def change_quotas(run):
+    """Where there are quotas. Ottla has none: it says so."""
+    user, both, ip = ["--user", "t-alice"], ["--user", "t-alice", "--client", "c"], ["--ip", "127.0.0.1"]
+    rates = "producer_byte_rate=1000,consumer_byte_rate=2000,request_percentage=50"
+    try:
+        run.tool(TOOL, "--alter", *user, "--add-config", rates)
+        run.tool(TOOL, "--alter", *both, "--add-config", "controller_mutation_rate=10000000")
+        run.tool(TOOL, "--alter", "--client-defaults", "--add-config", "producer_byte_rate=5")
+        run.tool(TOOL, "--alter", *ip, "--add-config", "connection_creation_rate=20000")
+        run.tool(TOOL, "--describe", *user)
+        run.tool(TOOL, "--describe", *both)
+        run.tool(TOOL, "--describe", "--entity-type", "clients")
+        run.tool(TOOL, "--describe", "--entity-type", "ips")
+        run.tool(TOOL, "--alter", *user, "--delete-config", "controller_mutation_rate")
+        run.tool(TOOL, "--alter", *user, "--add-config", "producer_byte_rate=-1", err="no")
+    finally:
+        run.tool(TOOL, "--alter", *user, "--delete-config", "producer_byte_rate,consumer_byte_rate,request_percentage")
+        run.tool(TOOL, "--alter", *both, "--delete-config", "controller_mutation_rate")
+        run.tool(TOOL, "--alter", "--client-defaults", "--delete-config", "producer_byte_rate")
+        run.tool(TOOL, "--alter", *ip, "--delete-config", "connection_creation_rate")
+    for line in (
+        [*user, "--add-config", "nothing=1"],
+        [*user, "--delete-config", "nothing"],
+        ["--client", "c", "--add-config", "SCRAM-SHA-256=[password=x]"],
+        [*both, "--delete-config", "SCRAM-SHA-256"],
+        ["--user-defaults", "--add-config", "SCRAM-SHA-256=[password=x]"],
+        [*user, "--add-config", "SCRAM-SHA-256=[password=x],producer_byte_rate=1"],
+        [*user, "--add-config", "producer_byte_rate=many"],
+        [*ip, "--add-config", "producer_byte_rate=1"],
+    ):
+        run.tool(TOOL, "--alter", *line)
+
+
+@scenario("configs.loggers")
+def loggers(run):
+    # Which loggers there are is each broker's own; the root has one in both.
+    one = ["--entity-type", "broker-loggers", "--entity-name", "1"]
+    all_loggers = [r"(?s)(?<=are:\n).*?(?=  root=)", r"(?s)(?<=sensitive=false synonyms=\{\}\n).*\Z"]
+    try:
+        run.tool(TOOL, "--alter", *one, "--add-config", "root=WARN")
+        run.tool(TOOL, "--describe", *one, ignore=all_loggers)
+        run.tool(TOOL, "--describe", "--broker-logger", "1", "--all", ignore=all_loggers)
+        run.tool(TOOL, "--alter", "--broker-logger", "1", "--add-config", "root=ERROR")
+        run.tool(TOOL, "--describe", *one, ignore=all_loggers)
+        run.tool(TOOL, "--alter", *one, "--add-config", "no.such.logger=INFO")
+        run.tool(TOOL, "--alter", *one, "--add-config", "root=LOUD", err="no")
+        run.tool(TOOL, "--alter", *one, "--delete-config", "root", err="no")
+        run.tool(TOOL, "--describe", "--broker-logger", "9")
+    finally:
+        run.tool(TOOL, "--alter", *one, "--add-config", "root=WARN")
+
+
+@scenario("configs.controllers")
+def controllers(run):
+    """A broker is no controller."""
+    run.tool(TOOL, "--describe", "--entity-type", "brokers", "--bootstrap-controller", "{b}", bare=True)
+
+
 @scenario("configs.mistakes")
 def mistakes(run):
     for line in (

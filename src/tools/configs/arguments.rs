@@ -92,8 +92,8 @@ impl Entity {
 /// What the arguments name.
 pub(super) struct Entities {
     pub first: Entity,
-    /// How many types.
-    pub types: usize,
+    /// Users and clients may go together.
+    pub all: Vec<Entity>,
     /// An empty one stands for the default.
     pub names: Vec<String>,
 }
@@ -170,7 +170,7 @@ pub(super) fn check(parsed: &Parsed) -> Result<Entities, Fault> {
             "--entity-{type,name,default} should not be used in conjunction with specific entity flags",
         ));
     }
-    let found = Entities { first: *first, types: entities.len(), names: names(parsed)? };
+    let found = Entities { first: *first, all: entities.clone(), names: names(parsed)? };
     check_names(parsed, &found)?;
     check_action(parsed, &found, &types)?;
     Ok(found)
@@ -240,13 +240,6 @@ fn check_action(parsed: &Parsed, found: &Entities, types: &[&str]) -> Result<(),
         ));
     }
     Ok(())
-}
-
-pub(super) fn not_there_yet(entity: Entity) -> Fault {
-    let name = entity.name();
-    Fault::thrown(format!(
-        "{name} is not there yet: Ottla has no quotas and no SCRAM credentials. For a Kafka cluster use the tool of a Kafka distribution"
-    ))
 }
 
 pub(super) fn no_broker_id(entity: Entity, name: &str) -> Fault {
