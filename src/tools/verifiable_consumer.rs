@@ -175,8 +175,8 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
     let max: i64 = parsed.number(MAX_MESSAGES)?.unwrap_or(-1);
     let topic = parsed.value(TOPIC)?.unwrap_or_default().to_owned();
     let notice: crate::client::Notice = Box::new(|text| eprintln!("WARN {text}"));
-    event("startup_complete", Nothing {});
     let consumer = Consumer::start(&properties, Subscription::Topics(vec![topic]), Some(notice))?;
+    event("startup_complete", Nothing {});
     let waker = consumer.waker();
     let interrupt = Interrupt::listen(move || {
         event("shutdown_requested", Nothing {});
@@ -221,6 +221,8 @@ impl Reading<'_> {
                     event("partitions_assigned", places(&partitions));
                     self.assigned = partitions;
                 }
+                // Who joins has nothing to give up.
+                Some(Polled::Revoked(partitions)) if partitions.is_empty() => {}
                 Some(Polled::Revoked(partitions)) => {
                     event("partitions_revoked", places(&partitions));
                     self.assigned.clear();

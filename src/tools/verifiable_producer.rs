@@ -103,9 +103,9 @@ pub(super) struct Nothing {}
 struct Sent<'a> {
     key: Option<&'a str>,
     value: &'a str,
+    offset: i64,
     topic: &'a str,
     partition: i32,
-    offset: i64,
 }
 
 #[derive(Serialize)]
@@ -252,11 +252,11 @@ mod tests {
 
     #[test]
     fn events_have_kafkas_fields_in_kafkas_order() {
-        let sent = Sent { key: None, value: "1.5", topic: "t", partition: 2, offset: 7 };
+        let sent = Sent { key: None, value: "1.5", offset: 7, topic: "t", partition: 2 };
         let line = serde_json::to_string(&Event { timestamp: 9, name: "producer_send_success", rest: sent }).unwrap();
         assert_eq!(
             line,
-            r#"{"timestamp":9,"name":"producer_send_success","key":null,"value":"1.5","topic":"t","partition":2,"offset":7}"#
+            r#"{"timestamp":9,"name":"producer_send_success","key":null,"value":"1.5","offset":7,"topic":"t","partition":2}"#
         );
         let line = serde_json::to_string(&Event { timestamp: 9, name: "startup_complete", rest: Nothing {} }).unwrap();
         assert_eq!(line, r#"{"timestamp":9,"name":"startup_complete"}"#);
