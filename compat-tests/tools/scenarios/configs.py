@@ -116,7 +116,7 @@ def change_quotas(run):
 def loggers(run):
     # Which loggers there are is each broker's own; the root has one in both.
     one = ["--entity-type", "broker-loggers", "--entity-name", "1"]
-    all_loggers = [r"(?s)(?<=are:\n).*?(?=  root=)", r"(?s)(?<=sensitive=false synonyms=\{\}\n).*\Z"]
+    all_loggers = [r"(?s)(?<=are:\n).*?(?=  root=)", r"(?s) sensitive=false synonyms=\{\}\n.*"]
     try:
         run.tool(TOOL, "--alter", *one, "--add-config", "root=WARN")
         run.tool(TOOL, "--describe", *one, ignore=all_loggers)
