@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "oracle"))
+# Behind this folder, which has scenarios of its own.
+sys.path.append(str(HERE.parent / "oracle"))
 import brokers  # noqa: E402
 
 CACHE = pathlib.Path(os.environ.get("OTTLA_CACHE", pathlib.Path.home() / ".cache" / "ottla"))
