@@ -26,7 +26,7 @@ import brokers  # noqa: E402
 import jmx  # noqa: E402
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition  # noqa: E402
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic  # noqa: E402
-from kafka.errors import MessageSizeTooLargeError  # noqa: E402
+from kafka.errors import InvalidTimestampError, MessageSizeTooLargeError  # noqa: E402
 from kafka.structs import OffsetAndMetadata  # noqa: E402
 
 TOPIC, SMALL, GROUP = "letters", "postcards", "readers"
@@ -114,10 +114,11 @@ class Traffic:
         self.bootstrap = bootstrap
         self.stop = threading.Event()
         self.admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-        self.admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1), NewTopic(SMALL, 1, 1, topic_configs={"max.message.bytes": "200"})])
+        self.admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1), NewTopic(SMALL, 1, 1, topic_configs={"max.message.bytes": "200", "message.timestamp.after.max.ms": "1000"})])
         self.producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", retries=0)
         self.sent = 0
-        self.refused = 0
+        self.too_large = 0
+        self.too_late = 0
         self.fetched_from = set()
 
     def produce(self, count):
@@ -128,11 +129,15 @@ class Traffic:
         self.sent += count
 
     def fail(self):
-        """A produce that the broker refuses."""
+        """Produces that the broker refuses: as for Kafka, only the second one counts as failed."""
         try:
             self.producer.send(SMALL, b"y" * 1000).get(10)
         except MessageSizeTooLargeError:
-            self.refused += 1
+            self.too_large += 1
+        try:
+            self.producer.send(SMALL, b"y", timestamp_ms=int(time.time() * 1000) + 3_600_000).get(10)
+        except InvalidTimestampError:
+            self.too_late += 1
 
     def commit(self):
         """Commits COMMITTED records of each of the topic's partitions but the last."""
@@ -206,9 +211,11 @@ def check_numbers(prometheus, traffic, broker):
                  f'sum(kafka_topic_partition_current_offset{{topic="{TOPIC}"}})', f'sum(kafka_log_log_logendoffset{{topic="{TOPIC}"}})'):
         check(f"{name} is what was sent", number(name) == traffic.sent, f"{number(name)}, sent {traffic.sent}")
     refused = f'{b}failedproducerequests_total{{topic="{SMALL}"}}'
-    check("failed produces are counted", number(refused) == traffic.refused > 0, number(refused))
+    check("failed produces are counted", number(refused) == traffic.too_late > 0, number(refused))
+    rejected = number(f'{b}bytesrejected_total{{topic="{SMALL}"}}')
+    check("bytes that were too many are counted", rejected is not None and rejected >= 1000 * traffic.too_large > 0, rejected)
     code = 'sum(kafka_network_requestmetrics_errorspersec{request="Produce", error="MESSAGE_TOO_LARGE"})'
-    check("error codes are counted", number(code) == traffic.refused, number(code))
+    check("error codes are counted", number(code) == traffic.too_large, number(code))
     lag = f'kafka_consumergroup_lag{{consumergroup="{GROUP}", topic="{TOPIC}", partition="0"}}'
     end = number(f'kafka_topic_partition_current_offset{{topic="{TOPIC}", partition="0"}}')
     check("lag is the end less what was committed", number(lag) == end - COMMITTED, (number(lag), end))

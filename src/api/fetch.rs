@@ -356,7 +356,7 @@ impl Job<'_> {
         }
         self.context.refused(code, &format!("{}-{}", partition.topic(), wanted.partition), error);
         let leadership = partition.leadership();
-        partition.metrics().fetched(0, true);
+        partition.metrics().fetched(0, !is_expected(code));
         let mut read = Read::failed(code);
         if matches!(code, ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch) {
             read.current_leader = Some((leadership.leader, leadership.leader_epoch));
@@ -484,6 +484,21 @@ fn begin_one(
     let wants_some = range.max_bytes > 0 || range.at_least_one;
     let reading = wants_some.then(|| partition.log().begin_read(&range));
     Ok(Begun { read, reading: reading.map(|reading| (range, reading)) })
+}
+
+/// Errors that belong to a cluster's life: a fetch that meets one does not count as failed (ReplicaManager.readFromLog).
+fn is_expected(error: ResponseError) -> bool {
+    matches!(
+        error,
+        ResponseError::UnknownTopicOrPartition
+            | ResponseError::NotLeaderOrFollower
+            | ResponseError::UnknownLeaderEpoch
+            | ResponseError::FencedLeaderEpoch
+            | ResponseError::ReplicaNotAvailable
+            | ResponseError::KafkaStorageError
+            | ResponseError::InconsistentTopicId
+            | ResponseError::OffsetOutOfRange
+    )
 }
 
 /// Whether the client's log has left the leader's (KIP-595's truncation on fetch): the epoch and offset up to which both agree.

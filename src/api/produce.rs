@@ -179,7 +179,23 @@ async fn append_one(
         .ok_or_else(|| Failure::of(ResponseError::NotLeaderOrFollower))?;
     let refused = records.len() as u64;
     let appended = append_valid(broker, context, &partition, records, acks).await;
-    appended.inspect_err(|_| partition.metrics().produce_failed(refused))
+    appended.inspect_err(|failure| {
+        let is_too_large = matches!(failure.error, ResponseError::MessageTooLarge | ResponseError::RecordListTooLarge);
+        let rejected_bytes = if is_too_large { refused } else { 0 };
+        partition.metrics().produce_refused(!is_too_large && !is_expected(failure.error), rejected_bytes);
+    })
+}
+
+/// Errors that belong to a cluster's life: a produce that meets one does not count as failed (ReplicaManager.appendToLocalLog).
+fn is_expected(error: ResponseError) -> bool {
+    matches!(
+        error,
+        ResponseError::UnknownTopicOrPartition
+            | ResponseError::NotLeaderOrFollower
+            | ResponseError::CorruptMessage
+            | ResponseError::KafkaStorageError
+            | ResponseError::UnknownTopicId
+    )
 }
 
 async fn append_valid(

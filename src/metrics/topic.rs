@@ -108,11 +108,12 @@ impl TopicMetrics {
         self.add(BYTES_IN, bytes);
     }
 
-    /// A produce to a partition failed; `bytes` were refused.
-    pub fn produce_failed(&self, bytes: u64) {
+    /// A produce to a partition was refused. Kafka counts as failed only what says something of the broker or of the records, and as rejected only bytes that
+    /// were too many: `is_failure` and `rejected_bytes`.
+    pub fn produce_refused(&self, is_failure: bool, rejected_bytes: u64) {
         self.add(PRODUCES, 1);
-        self.add(FAILED_PRODUCES, 1);
-        self.add(BYTES_REJECTED, bytes);
+        self.add(FAILED_PRODUCES, u64::from(is_failure));
+        self.add(BYTES_REJECTED, rejected_bytes);
     }
 
     /// A partition was fetched from; `bytes` of batches went out.
