@@ -52,13 +52,16 @@ class Run:
             path.write_text(text)
         return str(path)
 
-    def tool(self, tool, *arguments, stdin="", within_s=30, err="first", bare=False, ignore=(), sort=False):
+    def tool(self, tool, *arguments, stdin="", within_s=30, err="first", bare=False, ignore=(), sort=False, each=None):
         """Runs a tool, to be compared. {b} in an argument is the broker's address, {c} its controller listener's; --bootstrap-server is added unless `bare`.
 
         err: "first" compares the first line of standard error (behind it Java's tools show where they threw, and both their help), "all" all of it, "no" none.
         ignore: regular expressions; what they match is not compared. sort: the order of the lines is not.
+        each: what is put in for a name in braces, as in {end}, where that is another text in each run.
         """
         line = [argument.replace("{b}", self.bootstrap).replace("{c}", self.controller) for argument in arguments]
+        for name, text in (each or {}).items():
+            line = [argument.replace(f"{{{name}}}", text) for argument in line]
         if not bare:
             line = [*line, "--bootstrap-server", self.bootstrap]
         outcome = self.side.run(tool, line, stdin, within_s)
