@@ -12,12 +12,13 @@ use super::load::joined;
 use super::process::Watch;
 use super::report::{Latencies, Report};
 use super::{BenchError, Target};
-use crate::client::{Client, Connection, To};
+use crate::client::{Client, ClientError, Connection, To};
 
 /// The newest OffsetCommit that names topics by their names.
 const NEWEST_VERSION: i16 = 9;
+const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 /// COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR: the coordinator is new.
-const NOT_YET: [i16; 3] = [14, 15, 16];
+const NOT_YET: [i16; 3] = [14, COORDINATOR_NOT_AVAILABLE, 16];
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Args, Debug)]
@@ -85,12 +86,15 @@ impl Commits {
     }
 }
 
-/// Commits once the group has a coordinator.
+/// Commits once the group has a coordinator, which a new broker has to make first.
 async fn first_commit(client: &Client, topic: &str, group: &str) -> Result<(), BenchError> {
     let deadline = Instant::now() + READY_WITHIN;
     loop {
-        let connection = client.connection(&To::Group(group.to_owned())).await?;
-        let code = commit(&connection, topic, group, 0).await?;
+        let code = match client.connection(&To::Group(group.to_owned())).await {
+            Ok(connection) => commit(&connection, topic, group, 0).await?,
+            Err(ClientError::NoSuchBroker { .. }) => COORDINATOR_NOT_AVAILABLE,
+            Err(error) => return Err(error.into()),
+        };
         if !NOT_YET.contains(&code) || Instant::now() > deadline {
             return BenchError::check(code, || format!("group {group} could not commit"));
         }
