@@ -4,7 +4,7 @@ The broker needs node.id=0, num.partitions=4, topic auto-creation, group.min.ses
 allows everyone; BROKER_SETTINGS says so for `own_tests.py --with kafka` (or ottla), which starts one. The SSL and SASL files are left out.
 own_tests_expected.txt names what may fail, each with its reason; a listed test that passes is reported as well, so the list can only shrink. A test that
 fails without being listed is run again, up to MAX_RUNS times: the client has a race of its own (a subscription that is made while its first metadata
-request is under way is forgotten until the metadata is five minutes old), which pytest's capturing of logs opens wide enough to hit one run in ten.
+request is under way is forgotten until the metadata is five minutes old), which 1 run of a test in 200 meets on Apache Kafka as well.
 Such tests are named, and more than MAX_UNSTEADY of them fail the run, so that a broker which answers only now and then does not pass.
 Exit code 0: every selected test passed, at last, or is on the list.
 """

@@ -5,6 +5,7 @@ use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatu
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Broker;
 use super::context::{ClientSoftware, CloseReason, Outcome, Reply, RequestContext};
@@ -19,6 +20,14 @@ pub const API_KEY: i16 = ApiKey::ApiVersions as i16;
 const CLIENT_SOFTWARE_VERSION: i16 = 3;
 /// Below this version clients fail on a feature whose lowest level is 0 (KAFKA-17492).
 const LEVEL_ZERO_VERSION: i16 = 4;
+/// The client whose first answer on a connection is held back, and for how long.
+///
+/// kafka-python 3.0 forgets a subscription for five minutes when `subscribe()` comes while its first Metadata request is under way, which it sends from a
+/// thread of its own right after this answer. When this answer comes within some 100 µs, that thread never lets go of Python's interpreter lock, and the
+/// program's own thread gets to `subscribe()` just then: one consumer in 30 that was made with an `api_version`, read nothing. A broker that takes as long as
+/// Apache Kafka does over this answer lets the program's thread go first.
+const HELD_BACK_CLIENT: &str = "kafka-python";
+const HELD_BACK_FOR: Duration = Duration::from_millis(1);
 
 pub async fn handle(
     broker: &Arc<Broker>,
@@ -32,6 +41,9 @@ pub async fn handle(
         }
         let software = ClientSoftware { name: Arc::from(name.as_str()), version: Arc::from(version.as_str()) };
         tracing::debug!(client = %context.connection.client_address, name = %software.name, version = %software.version, "client software");
+        if software.name.as_ref() == HELD_BACK_CLIENT {
+            tokio::time::sleep(HELD_BACK_FOR).await;
+        }
         context.connection.set_software(software, &broker.client_software);
     }
     let image = broker.cluster.image();

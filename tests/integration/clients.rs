@@ -66,6 +66,20 @@ fn two_thousand_connections_at_once_are_all_served() {
 }
 
 #[test]
+fn kafka_python_is_told_the_versions_as_slowly_as_kafka_tells_them() {
+    let broker = Embedded::start(&[]);
+    for _ in 0..20 {
+        let mut client = broker.client();
+        let hello = ApiVersionsRequest::default()
+            .with_client_software_name(text("kafka-python"))
+            .with_client_software_version(text("3.0.12"));
+        let asked = Instant::now();
+        assert_eq!(client.call(4, &hello).error_code, 0);
+        assert!(asked.elapsed() >= Duration::from_millis(1), "after {:?}", asked.elapsed());
+    }
+}
+
+#[test]
 fn a_client_that_never_reads_its_replies_hinders_nobody() {
     let broker = Embedded::start(&[]);
     let mut client = broker.client();
