@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::io::BLOCK_BYTES;
 
-/// Kept buffers are as long as a multiple of this, so that one fits the next read, too.
+/// Kept buffers are as long as a multiple of this, and one serves reads of up to a fifth less.
 const STEP_BYTES: usize = 16 * 1024;
 /// Shorter ones are the allocator's business, longer ones too rare to keep.
-const KEPT_LENGTHS: std::ops::RangeInclusive<usize> = 2 * STEP_BYTES..=80 * STEP_BYTES;
+const KEPT_LENGTHS: std::ops::RangeInclusive<usize> = 2 * STEP_BYTES..=128 * STEP_BYTES;
 /// All kept buffers together.
-const KEPT_BYTES: usize = 16 * 1024 * 1024;
+const KEPT_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Default)]
 struct Kept {
@@ -50,9 +50,11 @@ impl Buffers {
         }
         let mut kept = self.0.lock();
         // The last ones are the likeliest to be in the processor's caches.
-        let place = kept.buffers.iter().rposition(|buffer| buffer.len() == length)?;
-        kept.bytes -= length;
-        Some(kept.buffers.remove(place))
+        let fits = length..=length + length / 4;
+        let place = kept.buffers.iter().rposition(|buffer| fits.contains(&buffer.len()))?;
+        let buffer = kept.buffers.remove(place);
+        kept.bytes -= buffer.len();
+        Some(buffer)
     }
 }
 

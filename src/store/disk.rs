@@ -26,8 +26,9 @@ use super::apply::Applier;
 use super::ends::Ends;
 use super::index::Index;
 use super::io::{Disk, Folder, sync_folder};
+use super::io_pool::IoPool;
 use super::maker::Maker;
-use super::read::{IoPool, Reader};
+use super::read::Reader;
 use super::recovery::Recovery;
 use super::table::Table;
 use super::telemetry::StoreMetrics;
@@ -196,6 +197,7 @@ impl DiskStore {
         let next_local_id = applier.next_local_id();
         let reader = Reader::new(disk.clone(), index.clone(), table.clone());
         applier.seeds().for_each(|seed| reader.note_file(seed));
+        reader.note_written(recovered.end.file_id, recovered.end.position);
         let health = match &recovered.damage {
             Some(damage) => Health::ReadOnly { reason: damage.to_string() },
             None => Health::Writable,
@@ -454,10 +456,16 @@ impl RecordStore for DiskStore {
 
     fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>> {
         let shared = self.shared.clone();
-        self.pool.run(move || {
-            let read = shared.reader.read(&request);
+        let for_ahead = self.shared.clone();
+        let read = move || {
+            let (read, ahead) = shared.reader.read(&request);
             shared.options.metrics.read_from_disk_bytes.increment(read.as_deref().map_or(0, bytes_of));
-            read
+            (read, ahead)
+        };
+        self.pool.run_on(read, move |ahead, is_wanted| {
+            if let Some(ahead) = ahead {
+                for_ahead.reader.read_ahead(&ahead, is_wanted);
+            }
         })
     }
 
@@ -594,6 +602,59 @@ mod tests {
         println!("201 searches among {RUNS} runs: {took:?}");
         // Going over all of them would read ten million rows.
         assert!(took < Duration::from_secs(2), "201 searches took {took:?}");
+    }
+
+    /// Partitions lie interleaved, some in large parts and one in small ones; what is read comes from chunks, from parts of them, and from the file being written.
+    #[test]
+    fn interleaved_partitions_are_read_back_while_more_is_written() {
+        use super::super::conformance::{append_of, content, create, write_all};
+        let mut subject = OnDisk::new();
+        let store = subject.store();
+        let ids: Vec<LocalId> = (0..7).map(|partition| create(&*store, partition)).collect();
+        let mut random = crate::sim::Random::new(9);
+        let mut lengths = vec![Vec::new(); ids.len()];
+        let check = |store: &dyn RecordStore, lengths: &[Vec<usize>], which: usize, from: usize, max_bytes: usize| {
+            let (local_id, from_offset) = (ids[which], from as i64);
+            let request =
+                ReadRequest { local_id, from_offset, end_offset: i64::MAX, max_bytes, most_bytes: usize::MAX };
+            let runs = block_on(store.read(request)).expect("read");
+            let mut next = runs.first().map_or(from_offset, |run| run.info.base_offset);
+            assert!(next <= from_offset && (from == lengths[which].len() || !runs.is_empty()));
+            for run in runs {
+                let offsets = run.info.base_offset..=run.info.last_offset;
+                assert_eq!(*offsets.start(), next);
+                next = offsets.end() + 1;
+                let wanted: Vec<u8> =
+                    offsets.flat_map(|offset| content(local_id, offset, lengths[which][offset as usize])).collect();
+                assert!(run.pieces.concat() == wanted, "partition {which} at {from}");
+            }
+            next as usize
+        };
+        for round in 0..60 {
+            let appends = (0..8).map(|_| {
+                let which = random.below(ids.len() as u64) as usize;
+                let length = 1 + random.below(if which == 0 { 200 } else { 60_000 }) as usize;
+                lengths[which].push(length);
+                // Runs of two leaders are not joined.
+                let append = append_of(ids[which], lengths[which].len() as i64 - 1, 1, length);
+                Write::Append(super::super::Append { leader_epoch: round % 2, ..append })
+            });
+            write_all(&*store, appends.collect()).expect("append");
+            let which = random.below(ids.len() as u64) as usize;
+            let from = random.below(lengths[which].len() as u64 + 1) as usize;
+            check(&*store, &lengths, which, from, 1 << random.below(21));
+        }
+        drop(store);
+        subject.restart();
+        let store = subject.store();
+        for max_bytes in [1, 100_000, 1 << 20] {
+            for which in 0..ids.len() {
+                let mut at = 0;
+                while at < lengths[which].len() {
+                    at = check(&*store, &lengths, which, at, max_bytes);
+                }
+            }
+        }
     }
 
     #[test]

@@ -11,12 +11,14 @@
 
 mod apply;
 mod buffers;
+mod chunks;
 pub mod disk;
 pub mod dump;
 mod ends;
 mod group;
 mod index;
 pub(crate) mod io;
+mod io_pool;
 mod keys;
 mod maker;
 pub mod memory;

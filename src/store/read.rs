@@ -1,30 +1,26 @@
-//! Reads that memory cannot answer: adjacent runs in one read, every run checked against its checksum, on IO threads of the store's own.
+//! Reads that memory cannot answer: what is wanted of each chunk of the record files, every run checked against its checksum, and reading ahead.
 //!
 //! Never changes anything. A run that cannot be read is an error, never an empty answer.
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex, RwLock};
-use std::collections::{HashMap, VecDeque};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use tokio::sync::oneshot;
 
+use super::buffers::Buffers;
+use super::chunks::{CHUNK_BYTES, Chunk, Chunks, Place, Want, in_blocks};
 use super::index::Index;
 use super::io::{Disk, DiskFile, Through};
 use super::record_file::{Seed, file_name};
 use super::table::Table;
 use super::values::{PartitionValue, RunValue, UNKNOWN_TIMESTAMP};
-use super::{BoxFuture, LocalId, ReadRequest, Retention, Run, RunInfo, StoreError};
+use super::{LocalId, ReadRequest, Retention, Run, RunInfo, StoreError};
 
-/// Runs of one partition this near to each other are fetched in one read.
-const JOINED_GAP_BYTES: u64 = 64 * 1024;
-/// A joined read ends at this size.
-const JOINED_READ_BYTES: u64 = 1024 * 1024;
-/// From this length on a read that is one partition's gains nothing from the operating system's cache and its read-ahead.
-const DEVICE_READ_BYTES: usize = 32 * 1024;
 /// Record files kept open for reading.
 const OPEN_FILES: usize = 256;
+/// Chunks read ahead of a reader at most: what it and its neighbours have just read stays in memory beside them.
+const MOST_AHEAD: u64 = 12;
 
 /// A partition's run with its place.
 type Row = (i64, RunValue);
@@ -37,11 +33,40 @@ pub(super) struct Reader {
     /// Of every record file that the index has a row for.
     salts: RwLock<HashMap<u64, u64>>,
     open: Mutex<HashMap<(u64, Through), Arc<dyn DiskFile>>>,
+    chunks: Chunks,
+    buffers: Buffers,
+    /// The file that is written, and up to where. Files before it are whole.
+    written: Mutex<(u64, u64)>,
+}
+
+/// A read that its reader will probably go on from.
+pub(super) struct Ahead {
+    from: Place,
+    chunks: u64,
+}
+
+/// The chunk that a read is in.
+#[derive(Default)]
+struct Walk {
+    at: Option<(Place, Option<Bytes>)>,
+    /// Chunks met that are in memory now.
+    dense: u64,
+    /// Whether the first chunk met lay in memory before: somebody reads here.
+    follows: bool,
 }
 
 impl Reader {
     pub(super) fn new(disk: Arc<dyn Disk>, index: Arc<Index>, table: Arc<Table>) -> Self {
-        Reader { disk, index, table, salts: RwLock::new(HashMap::new()), open: Mutex::new(HashMap::new()) }
+        Reader {
+            disk,
+            index,
+            table,
+            salts: RwLock::default(),
+            open: Mutex::default(),
+            chunks: Chunks::default(),
+            buffers: Buffers::default(),
+            written: Mutex::default(),
+        }
     }
 
     pub(super) fn note_file(&self, seed: Seed) {
@@ -54,6 +79,22 @@ impl Reader {
         let mut open = self.open.lock();
         open.remove(&(file_id, Through::Cache));
         open.remove(&(file_id, Through::Device));
+        drop(open);
+        self.chunks.forget_file(file_id);
+    }
+
+    /// All before this position is written. Told in the order of writing, before anything there is applied.
+    pub(super) fn note_written(&self, file_id: u64, position: u64) {
+        *self.written.lock() = (file_id, position);
+    }
+
+    fn written_to(&self, file_id: u64) -> u64 {
+        let (current, position) = *self.written.lock();
+        match file_id.cmp(&current) {
+            std::cmp::Ordering::Less => u64::MAX,
+            std::cmp::Ordering::Equal => position,
+            std::cmp::Ordering::Greater => 0,
+        }
     }
 
     fn file(&self, file_id: u64, through: Through) -> io::Result<Arc<dyn DiskFile>> {
@@ -91,8 +132,29 @@ impl Reader {
             .take_while(move |row| row.as_ref().map_or(true, |(base_offset, _)| *base_offset < value.log_end_offset)))
     }
 
-    /// What [`super::RecordStore::read`] answers. Blocks.
-    pub(super) fn read(&self, request: &ReadRequest) -> Result<Vec<Run>, StoreError> {
+    /// What [`super::RecordStore::read`] answers, and what to read ahead after it. Blocks.
+    pub(super) fn read(&self, request: &ReadRequest) -> (Result<Vec<Run>, StoreError>, Option<Ahead>) {
+        let (rows, filled) = match self.wanted_rows(request) {
+            Ok(found) => found,
+            Err(error) => return (Err(error), None),
+        };
+        let (mut walk, mut runs) = (Walk::default(), Vec::with_capacity(rows.len()));
+        for (number, (base_offset, run)) in rows.iter().enumerate() {
+            match self.read_run(*base_offset, run, rows.get(number..).unwrap_or(&[]), &mut walk) {
+                Ok(batches) => {
+                    let pinned_bytes = batches.len();
+                    runs.push(Run { info: run.info(*base_offset), pieces: vec![batches], pinned_bytes });
+                }
+                Err(error) if runs.is_empty() => return (Err(error), None),
+                // What was read before it is good, and the reader meets the error when it asks for what follows.
+                Err(_) => return (Ok(runs), None),
+            }
+        }
+        (Ok(runs), walk.ahead().filter(|_| filled))
+    }
+
+    /// The rows of a read, and whether it ends because it has enough.
+    fn wanted_rows(&self, request: &ReadRequest) -> Result<(Vec<Row>, bool), StoreError> {
         let mut rows = Vec::new();
         let mut bytes = 0;
         for row in self.rows_from(request.local_id, request.from_offset)? {
@@ -110,55 +172,138 @@ impl Reader {
             bytes = bytes.saturating_add(length_bytes);
             rows.push((base_offset, run));
         }
-        let mut runs = Vec::with_capacity(rows.len());
-        let mut rest = &rows[..];
-        while !rest.is_empty() {
-            let joined = joined(rest);
-            let (now, later) = rest.split_at(joined);
-            if let Err(error) = self.fetch(now, &mut runs) {
-                // What was read before it is good, and the reader meets the error when it asks for what follows.
-                if runs.is_empty() {
-                    return Err(error);
-                }
-                break;
-            }
-            rest = later;
-        }
-        Ok(runs)
+        Ok((rows, bytes >= request.max_bytes))
     }
 
-    /// Reads rows that lie close together in one file. On an error the good ones before it are in `runs`.
-    fn fetch(&self, rows: &[Row], runs: &mut Vec<Run>) -> Result<(), StoreError> {
-        let (Some((_, first)), Some((_, last))) = (rows.first(), rows.last()) else { return Ok(()) };
-        let name = file_name(first.file_id);
-        let failed = |what: String| StoreError::Io { file: name.clone(), what };
-        let salt = self.salts.read().get(&first.file_id).copied();
-        let seed = Seed { file_id: first.file_id, salt: salt.ok_or_else(|| failed("it is not in the index".into()))? };
-        let length = (end_of(last) - first.position) as usize;
-        let useful: usize = rows.iter().map(|(_, run)| run.length_bytes as usize).sum();
-        // A slice pins the whole buffer. When most of that is other partitions' runs, copies are cheaper.
-        let share = length <= useful + useful / 4;
-        let through = if share && length >= DEVICE_READ_BYTES { Through::Device } else { Through::Cache };
-        let file = self.file(first.file_id, through).map_err(|error| failed(error.to_string()))?;
-        let buffer = file.read_at(first.position, length).map_err(|error| failed(error.to_string()))?;
-        for (base_offset, run) in rows {
-            let damaged = |what: &str| StoreError::Damaged {
-                file: name.clone(),
-                position: run.position,
-                what: format!("{what} (offset {base_offset})"),
-            };
-            let start = (run.position - first.position) as usize;
-            let end = start + run.length_bytes as usize;
-            let batches = buffer.get(start..end).ok_or_else(|| damaged("the file ends within the run"))?;
-            if seed.checksum(run.position, batches) != run.crc {
-                return Err(damaged("the run's checksum is wrong"));
-            }
-            let batches = buffer.slice(start..end);
-            let batches = if share { batches } else { Bytes::copy_from_slice(&batches) };
-            let pinned_bytes = if share { buffer.len() } else { batches.len() };
-            runs.push(Run { info: run.info(*base_offset), pieces: vec![batches], pinned_bytes });
+    /// Reads the first of `rows` and checks it. The others are those that the same read comes to next.
+    fn read_run(&self, base_offset: i64, run: &RunValue, rows: &[Row], walk: &mut Walk) -> Result<Bytes, StoreError> {
+        let name = || file_name(run.file_id);
+        let failed = |what: String| StoreError::Io { file: name(), what };
+        let salt = self.salts.read().get(&run.file_id).copied();
+        let seed = Seed { file_id: run.file_id, salt: salt.ok_or_else(|| failed("it is not in the index".into()))? };
+        if let Some(batches) = self.shared(run, rows, walk)
+            && seed.checksum(run.position, &batches) == run.crc
+        {
+            return Ok(batches);
         }
-        Ok(())
+        let mut buffer = self.buffers.take(run.length_bytes as usize);
+        let filled = self.fill(run, rows, walk, buffer.room()).map_err(|error| failed(error.to_string()))?;
+        if filled && seed.checksum(run.position, buffer.room()) == run.crc {
+            return Ok(Bytes::from_owner(buffer));
+        }
+        // What memory has of it may be older than the file, or broken: only what the device has counts.
+        self.chunks.forget(Place::of(run.file_id, run.position));
+        self.chunks.forget(Place::of(run.file_id, end_of(run).saturating_sub(1)));
+        walk.at = None;
+        let damaged = |what: &str| StoreError::Damaged {
+            file: name(),
+            position: run.position,
+            what: format!("{what} (offset {base_offset})"),
+        };
+        let again = self.read_part(run.file_id, Through::Device, run.position, buffer.room());
+        if !again.map_err(|error| failed(error.to_string()))? {
+            return Err(damaged("the file ends within the run"));
+        }
+        if seed.checksum(run.position, buffer.room()) != run.crc {
+            return Err(damaged("the run's checksum is wrong"));
+        }
+        Ok(Bytes::from_owner(buffer))
+    }
+
+    /// A run as a slice of the one chunk that it lies in, where that is in memory and may be kept there by what is made of this.
+    fn shared(&self, run: &RunValue, rows: &[Row], walk: &mut Walk) -> Option<Bytes> {
+        let place = Place::of(run.file_id, run.position);
+        if end_of(run) > place.end() || !self.chunks.may_be_kept() {
+            return None;
+        }
+        let start = (run.position - place.start()) as usize;
+        let range = start..start + run.length_bytes as usize;
+        self.chunk(place, rows, walk).filter(|chunk| range.end <= chunk.len()).map(|chunk| chunk.slice(range))
+    }
+
+    /// Copies a run to `room`, chunk by chunk. Whether the file has it all.
+    fn fill(&self, run: &RunValue, rows: &[Row], walk: &mut Walk, mut room: &mut [u8]) -> io::Result<bool> {
+        let mut position = run.position;
+        while !room.is_empty() {
+            let place = Place::of(run.file_id, position);
+            let (part, later) = room.split_at_mut(room.len().min((place.end() - position) as usize));
+            match self.chunk(place, rows, walk) {
+                Some(bytes) => {
+                    let start = (position - place.start()) as usize;
+                    let Some(found) = bytes.get(start..start + part.len()) else { return Ok(false) };
+                    part.copy_from_slice(found);
+                }
+                None if !self.read_part(run.file_id, Through::Cache, position, part)? => return Ok(false),
+                None => {}
+            }
+            position += part.len() as u64;
+            room = later;
+        }
+        Ok(true)
+    }
+
+    /// Reads a part of a file by itself. Whether the file has it all.
+    fn read_part(&self, file_id: u64, through: Through, position: u64, room: &mut [u8]) -> io::Result<bool> {
+        let found = self.file(file_id, through)?.read_at(position, room.len())?;
+        if found.len() == room.len() {
+            room.copy_from_slice(&found);
+        }
+        Ok(found.len() == room.len())
+    }
+
+    /// The chunk, where it is in memory or `rows` want enough of it. What cannot be read whole is for its readers to read in parts: only their own bytes count.
+    fn chunk(&self, place: Place, rows: &[Row], walk: &mut Walk) -> Option<Bytes> {
+        if let Some((at, chunk)) = &walk.at
+            && *at == place
+        {
+            return chunk.clone();
+        }
+        let parts = rows.iter().map(|(_, run)| run);
+        let parts = parts.take_while(|run| run.file_id == place.file_id && run.position < place.end());
+        let (mut until, mut bytes) = (place.start(), 0);
+        for run in parts.filter(|run| end_of(run) > place.start()) {
+            let to = end_of(run).min(place.end());
+            until = until.max(to);
+            bytes += in_blocks(to.saturating_sub(run.position.max(place.start())));
+        }
+        let want = Want { place, until, bytes, written_to: self.written_to(place.file_id) };
+        let found = self.chunks.get(&want, || self.read_chunk(place)).unwrap_or(Chunk::Sparse);
+        if walk.at.is_none() {
+            walk.follows = matches!(found, Chunk::Here(_));
+        }
+        let chunk = match found {
+            Chunk::Here(bytes) | Chunk::Loaded(bytes) => Some(bytes),
+            Chunk::Sparse => None,
+        };
+        walk.dense += u64::from(chunk.is_some());
+        walk.at = Some((place, chunk.clone()));
+        chunk
+    }
+
+    fn read_chunk(&self, place: Place) -> io::Result<Bytes> {
+        self.file(place.file_id, Through::Device)?.read_at(place.start(), CHUNK_BYTES as usize)
+    }
+
+    /// Reads on from where a read ended, as far as it went, until `is_wanted` says that there are other things to do.
+    pub(super) fn read_ahead(&self, ahead: &Ahead, is_wanted: &dyn Fn() -> bool) {
+        let mut place = ahead.from;
+        for _ in 0..ahead.chunks.min(MOST_AHEAD) {
+            if is_wanted() || place.end() > self.written_to(place.file_id) {
+                return;
+            }
+            // An error is met again by whoever wants these bytes.
+            let Ok(length) = self.file(place.file_id, Through::Device).and_then(|file| file.len()) else { return };
+            if place.start() >= length {
+                place = Place { file_id: place.file_id + 1, number: 0 };
+                if !self.salts.read().contains_key(&place.file_id) || place.end() > self.written_to(place.file_id) {
+                    return;
+                }
+            }
+            if self.chunks.read_ahead(place, || self.read_chunk(place)).is_err() {
+                return;
+            }
+            place.number += 1;
+        }
     }
 
     /// What [`super::RecordStore::find_timestamp`] answers. By halves over the largest timestamps so far; run by run only where a run before the first has a
@@ -255,104 +400,11 @@ fn end_of(run: &RunValue) -> u64 {
     run.position + u64::from(run.length_bytes)
 }
 
-/// How many of the first rows one read takes: at least one.
-fn joined(rows: &[Row]) -> usize {
-    let Some((_, first)) = rows.first() else { return 0 };
-    let mut end = end_of(first);
-    let mut count = 1;
-    for (_, run) in rows.iter().skip(1) {
-        let near = run.file_id == first.file_id && run.position >= end && run.position - end <= JOINED_GAP_BYTES;
-        if !near || end_of(run) - first.position > JOINED_READ_BYTES {
-            break;
-        }
-        end = end_of(run);
-        count += 1;
-    }
-    count
-}
-
-type Job = Box<dyn FnOnce() + Send>;
-
-#[derive(Default)]
-struct PoolState {
-    jobs: VecDeque<Job>,
-    idle: usize,
-    threads: Vec<JoinHandle<()>>,
-    closed: bool,
-}
-
-/// Threads for blocking reads, started when they are first needed.
-pub(super) struct IoPool {
-    state: Arc<(Mutex<PoolState>, Condvar)>,
-    most_threads: usize,
-}
-
-impl IoPool {
-    pub(super) fn new(most_threads: usize) -> Self {
-        IoPool { state: Arc::default(), most_threads: most_threads.max(1) }
-    }
-
-    /// Runs `job` on a thread of the pool.
-    pub(super) fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-    ) -> BoxFuture<Result<T, StoreError>> {
-        let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move || {
-            let _ = sender.send(job());
-        });
-        let (lock, wake) = &*self.state;
-        let mut state = lock.lock();
-        if state.closed {
-            return Box::pin(async { Err(StoreError::Closed) });
-        }
-        state.jobs.push_back(job);
-        if state.jobs.len() > state.idle && state.threads.len() < self.most_threads {
-            let shared = self.state.clone();
-            match std::thread::Builder::new().name("store-read".into()).spawn(move || serve(&shared)) {
-                Ok(thread) => state.threads.push(thread),
-                Err(error) if state.threads.is_empty() => {
-                    state.jobs.pop_back();
-                    let error = StoreError::Io { file: "store-read thread".into(), what: error.to_string() };
-                    return Box::pin(async { Err(error) });
-                }
-                Err(_) => {}
-            }
-        }
-        wake.notify_one();
-        drop(state);
-        Box::pin(async move { receiver.await.unwrap_or(Err(StoreError::Closed)) })
-    }
-
-    /// Lets queued jobs finish and ends the threads.
-    pub(super) fn stop(&self) {
-        let threads = {
-            let mut state = self.state.0.lock();
-            state.closed = true;
-            std::mem::take(&mut state.threads)
-        };
-        self.state.1.notify_all();
-        let own = std::thread::current().id();
-        for thread in threads.into_iter().filter(|thread| thread.thread().id() != own) {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn serve(shared: &(Mutex<PoolState>, Condvar)) {
-    let (lock, wake) = shared;
-    let mut state = lock.lock();
-    loop {
-        if let Some(job) = state.jobs.pop_front() {
-            drop(state);
-            job();
-            state = lock.lock();
-        } else if state.closed {
-            return;
-        } else {
-            state.idle += 1;
-            wake.wait(&mut state);
-            state.idle -= 1;
-        }
+impl Walk {
+    /// What to read next, where this read came by dense chunks that others had met before.
+    fn ahead(&self) -> Option<Ahead> {
+        let (last, chunk) = self.at.as_ref()?;
+        let from = Place { number: last.number + u64::from(chunk.is_some()), ..*last };
+        (self.follows && self.dense > 0).then_some(Ahead { from, chunks: self.dense })
     }
 }

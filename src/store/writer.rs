@@ -202,6 +202,7 @@ impl Writer {
         }
         self.shared.options.metrics.group_bytes.record(laid_out.bytes.len() as f64);
         current.position += laid_out.bytes.len() as u64;
+        self.shared.reader.note_written(file_id, current.position);
         self.sequence += 1;
         self.group_crc = laid_out.header_crc;
         self.written_bytes += needed;
