@@ -10,7 +10,7 @@ use super::io::BLOCK_BYTES;
 /// Kept buffers are as long as a multiple of this, and one serves reads of up to a fifth less.
 const STEP_BYTES: usize = 16 * 1024;
 /// Shorter ones are the allocator's business, longer ones too rare to keep.
-const KEPT_LENGTHS: std::ops::RangeInclusive<usize> = 2 * STEP_BYTES..=128 * STEP_BYTES;
+const KEPT_LENGTHS: std::ops::RangeInclusive<usize> = STEP_BYTES..=128 * STEP_BYTES;
 /// All kept buffers together.
 const KEPT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -39,7 +39,7 @@ impl Buffers {
         if length >= *KEPT_LENGTHS.start() {
             length = length.next_multiple_of(STEP_BYTES);
         }
-        let memory = self.kept(length).unwrap_or_else(|| vec![0; length]);
+        let memory = self.kept(length).unwrap_or_else(|| zeros(length));
         let from = memory.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
         Buffer { memory, from, to: from + bytes, home: self.clone() }
     }
@@ -56,6 +56,13 @@ impl Buffers {
         kept.bytes -= buffer.len();
         Some(buffer)
     }
+}
+
+/// Not `vec![0; length]`: for that the allocator gives pages back to the system and takes fresh ones, each with a page fault.
+fn zeros(length: usize) -> Vec<u8> {
+    let mut memory = Vec::with_capacity(length);
+    memory.resize(length, 0);
+    memory
 }
 
 impl Buffer {
