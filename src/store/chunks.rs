@@ -19,8 +19,11 @@ pub(super) const CHUNK_BYTES: u64 = 512 * 1024;
 const PLACES: usize = 32;
 /// Chunks alive up to which readers may get slices, which keep a chunk alive for as long as a reply is on its way: 32 MiB.
 const KEPT: usize = 64;
-/// A chunk of which so much was wanted is read whole. Small enough for eight partitions that share a file evenly; those of more add up.
-const DENSE_BYTES: u64 = CHUNK_BYTES / 8;
+/// A chunk of which so much was wanted in all is read whole, whoever wanted it.
+pub(super) const MUCH_BYTES: u64 = CHUNK_BYTES / 2;
+/// The same for a read that wants as much of each chunk on its way: its neighbours come soon, while the chunk is here. Small enough for eight partitions that
+/// share a file evenly.
+pub(super) const DENSE_BYTES: u64 = CHUNK_BYTES / 8;
 
 /// One chunk: bytes `number * CHUNK_BYTES` and on of a record file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +64,8 @@ pub(super) struct Want {
     pub until: u64,
     /// Bytes wanted of it, in whole blocks: a short part costs as much as a block does.
     pub bytes: u64,
+    /// What must have been wanted of it, by this read and earlier ones, to read it whole.
+    pub enough_bytes: u64,
     /// Position in the file up to which all is written.
     pub written_to: u64,
 }
@@ -130,11 +135,11 @@ impl Chunks {
                 places.push((want.place, State::Loaded { bytes: bytes.clone(), good_to }));
                 return Ok(Chunk::Here(bytes));
             }
-            Some(State::Loaded { .. }) => DENSE_BYTES,
+            Some(State::Loaded { .. }) => want.enough_bytes,
             Some(State::Wanted(bytes)) => bytes + want.bytes,
             _ => want.bytes,
         };
-        if wanted < DENSE_BYTES {
+        if wanted < want.enough_bytes {
             put(&mut places, want.place, State::Wanted(wanted));
             return Ok(Chunk::Sparse);
         }
@@ -217,7 +222,7 @@ mod tests {
 
     fn want(number: u64, bytes: u64) -> Want {
         let place = Place { file_id: 1, number };
-        Want { place, until: place.end(), bytes, written_to: u64::MAX }
+        Want { place, until: place.end(), bytes, enough_bytes: DENSE_BYTES, written_to: u64::MAX }
     }
 
     fn whole(fill: u8) -> io::Result<Bytes> {

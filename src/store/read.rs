@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::buffers::Buffers;
-use super::chunks::{CHUNK_BYTES, Chunk, Chunks, Place, Want, in_blocks};
+use super::chunks::{CHUNK_BYTES, Chunk, Chunks, DENSE_BYTES, MUCH_BYTES, Place, Want, in_blocks};
 use super::index::Index;
 use super::io::{Disk, DiskFile, Through};
 use super::record_file::{Seed, file_name};
@@ -19,6 +19,8 @@ use super::{LocalId, ReadRequest, Retention, Run, RunInfo, StoreError};
 
 /// Record files kept open for reading.
 const OPEN_FILES: usize = 256;
+/// From this length on a part that is read by itself gains nothing from the operating system's cache and its read-ahead.
+const DEVICE_READ_BYTES: usize = 32 * 1024;
 /// Chunks read ahead of a reader at most: what it and its neighbours have just read stays in memory beside them.
 const MOST_AHEAD: u64 = 12;
 
@@ -49,6 +51,8 @@ pub(super) struct Ahead {
 #[derive(Default)]
 struct Walk {
     at: Option<(Place, Option<Bytes>)>,
+    /// Whether it wants [`DENSE_BYTES`] of the chunks on its way throughout.
+    is_dense: bool,
     /// Chunks met that are in memory now.
     dense: u64,
     /// Whether the first chunk met lay in memory before: somebody reads here.
@@ -138,7 +142,7 @@ impl Reader {
             Ok(found) => found,
             Err(error) => return (Err(error), None),
         };
-        let (mut walk, mut runs) = (Walk::default(), Vec::with_capacity(rows.len()));
+        let (mut walk, mut runs) = (Walk::over(&rows), Vec::with_capacity(rows.len()));
         for (number, (base_offset, run)) in rows.iter().enumerate() {
             match self.read_run(*base_offset, run, rows.get(number..).unwrap_or(&[]), &mut walk) {
                 Ok(batches) => {
@@ -181,15 +185,9 @@ impl Reader {
         let failed = |what: String| StoreError::Io { file: name(), what };
         let salt = self.salts.read().get(&run.file_id).copied();
         let seed = Seed { file_id: run.file_id, salt: salt.ok_or_else(|| failed("it is not in the index".into()))? };
-        if let Some(batches) = self.shared(run, rows, walk)
-            && seed.checksum(run.position, &batches) == run.crc
-        {
-            return Ok(batches);
-        }
-        let mut buffer = self.buffers.take(run.length_bytes as usize);
-        let filled = self.fill(run, rows, walk, buffer.room()).map_err(|error| failed(error.to_string()))?;
-        if filled && seed.checksum(run.position, buffer.room()) == run.crc {
-            return Ok(Bytes::from_owner(buffer));
+        let found = self.find_run(run, rows, walk).map_err(|error| failed(error.to_string()))?;
+        if seed.checksum(run.position, &found) == run.crc {
+            return Ok(found);
         }
         // What memory has of it may be older than the file, or broken: only what the device has counts.
         self.chunks.forget(Place::of(run.file_id, run.position));
@@ -200,55 +198,62 @@ impl Reader {
             position: run.position,
             what: format!("{what} (offset {base_offset})"),
         };
-        let again = self.read_part(run.file_id, Through::Device, run.position, buffer.room());
-        if !again.map_err(|error| failed(error.to_string()))? {
+        let found = self.read_part(run.file_id, Through::Device, run.position, run.length_bytes as usize);
+        let found = found.map_err(|error| failed(error.to_string()))?;
+        if found.len() < run.length_bytes as usize {
             return Err(damaged("the file ends within the run"));
         }
-        if seed.checksum(run.position, buffer.room()) != run.crc {
+        if seed.checksum(run.position, &found) != run.crc {
             return Err(damaged("the run's checksum is wrong"));
         }
+        Ok(found)
+    }
+
+    /// A run as a slice of the chunk that it lies in, put together from several, or read by itself. Shorter where the file ends within it.
+    fn find_run(&self, run: &RunValue, rows: &[Row], walk: &mut Walk) -> io::Result<Bytes> {
+        let length = run.length_bytes as usize;
+        let place = Place::of(run.file_id, run.position);
+        let Some(chunk) = self.chunk(place, rows, walk) else {
+            return self.read_part(run.file_id, by_length(length), run.position, length);
+        };
+        let start = (run.position - place.start()) as usize;
+        if let Some(_whole) = chunk.get(start..start + length)
+            && self.chunks.may_be_kept()
+        {
+            return Ok(chunk.slice(start..start + length));
+        }
+        let mut buffer = self.buffers.take(length);
+        let filled = self.fill(run, rows, walk, buffer.room())?;
+        buffer.narrow(0, filled);
         Ok(Bytes::from_owner(buffer))
     }
 
-    /// A run as a slice of the one chunk that it lies in, where that is in memory and may be kept there by what is made of this.
-    fn shared(&self, run: &RunValue, rows: &[Row], walk: &mut Walk) -> Option<Bytes> {
-        let place = Place::of(run.file_id, run.position);
-        if end_of(run) > place.end() || !self.chunks.may_be_kept() {
-            return None;
-        }
-        let start = (run.position - place.start()) as usize;
-        let range = start..start + run.length_bytes as usize;
-        self.chunk(place, rows, walk).filter(|chunk| range.end <= chunk.len()).map(|chunk| chunk.slice(range))
-    }
-
-    /// Copies a run to `room`, chunk by chunk. Whether the file has it all.
-    fn fill(&self, run: &RunValue, rows: &[Row], walk: &mut Walk, mut room: &mut [u8]) -> io::Result<bool> {
-        let mut position = run.position;
-        while !room.is_empty() {
+    /// Copies a run to `room`, chunk by chunk. How much of it the file has.
+    fn fill(&self, run: &RunValue, rows: &[Row], walk: &mut Walk, room: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let position = run.position + filled as u64;
             let place = Place::of(run.file_id, position);
-            let (part, later) = room.split_at_mut(room.len().min((place.end() - position) as usize));
-            match self.chunk(place, rows, walk) {
-                Some(bytes) => {
-                    let start = (position - place.start()) as usize;
-                    let Some(found) = bytes.get(start..start + part.len()) else { return Ok(false) };
-                    part.copy_from_slice(found);
-                }
-                None if !self.read_part(run.file_id, Through::Cache, position, part)? => return Ok(false),
-                None => {}
+            let length = rest.len().min((place.end() - position) as usize);
+            let start = (position - place.start()) as usize;
+            let found = match self.chunk(place, rows, walk) {
+                Some(chunk) => chunk.slice(start.min(chunk.len())..(start + length).min(chunk.len())),
+                None => self.read_part(run.file_id, by_length(length), position, length)?,
+            };
+            if let Some(part) = rest.get_mut(..found.len()) {
+                part.copy_from_slice(&found);
             }
-            position += part.len() as u64;
-            room = later;
+            filled += found.len();
+            if found.len() < length {
+                break;
+            }
         }
-        Ok(true)
+        Ok(filled)
     }
 
-    /// Reads a part of a file by itself. Whether the file has it all.
-    fn read_part(&self, file_id: u64, through: Through, position: u64, room: &mut [u8]) -> io::Result<bool> {
-        let found = self.file(file_id, through)?.read_at(position, room.len())?;
-        if found.len() == room.len() {
-            room.copy_from_slice(&found);
-        }
-        Ok(found.len() == room.len())
+    /// Reads a part of a file by itself; less where the file ends.
+    fn read_part(&self, file_id: u64, through: Through, position: u64, length: usize) -> io::Result<Bytes> {
+        self.file(file_id, through)?.read_at(position, length)
     }
 
     /// The chunk, where it is in memory or `rows` want enough of it. What cannot be read whole is for its readers to read in parts: only their own bytes count.
@@ -266,7 +271,8 @@ impl Reader {
             until = until.max(to);
             bytes += in_blocks(to.saturating_sub(run.position.max(place.start())));
         }
-        let want = Want { place, until, bytes, written_to: self.written_to(place.file_id) };
+        let enough_bytes = if walk.is_dense { DENSE_BYTES } else { MUCH_BYTES };
+        let want = Want { place, until, bytes, enough_bytes, written_to: self.written_to(place.file_id) };
         let found = self.chunks.get(&want, || self.read_chunk(place)).unwrap_or(Chunk::Sparse);
         if walk.at.is_none() {
             walk.follows = matches!(found, Chunk::Here(_));
@@ -400,7 +406,28 @@ fn end_of(run: &RunValue) -> u64 {
     run.position + u64::from(run.length_bytes)
 }
 
+/// Which way a part goes that is read by itself.
+fn by_length(length: usize) -> Through {
+    if length >= DEVICE_READ_BYTES { Through::Device } else { Through::Cache }
+}
+
 impl Walk {
+    fn over(rows: &[Row]) -> Self {
+        let (mut wanted, mut way, mut before) = (0, 0, None);
+        for (_, run) in rows {
+            let gap = match before {
+                Some((file_id, end)) if file_id == run.file_id => run.position.saturating_sub(end),
+                Some(_) => CHUNK_BYTES,
+                None => 0,
+            };
+            way += gap + u64::from(run.length_bytes);
+            wanted += in_blocks(run.length_bytes.into());
+            before = Some((run.file_id, end_of(run)));
+        }
+        let is_dense = wanted >= MUCH_BYTES && wanted * (CHUNK_BYTES / DENSE_BYTES) >= way;
+        Walk { is_dense, ..Walk::default() }
+    }
+
     /// What to read next, where this read came by dense chunks that others had met before.
     fn ahead(&self) -> Option<Ahead> {
         let (last, chunk) = self.at.as_ref()?;
