@@ -86,7 +86,7 @@ pub fn unsupported_version(context: &RequestContext) -> Outcome {
     let response =
         ApiVersionsResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()).with_api_keys(own);
     codec::encode_reply(API_KEY, 0, context.correlation_id, &response)
-        .map(|bytes| Some(Reply::new(vec![bytes], response.errors())))
+        .map(|bytes| Some(Reply::new(vec![bytes.into()], response.errors())))
         .map_err(|error| CloseReason::Internal(error.to_string()))
 }
 

@@ -1,6 +1,5 @@
 //! What a handler knows of the request besides its body, and what the connection gets back.
 
-use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use parking_lot::RwLock;
@@ -19,6 +18,7 @@ use super::request_metrics::{CountedAs, ReplyClock};
 use super::table::Scope;
 use crate::types::budget::Reservation;
 use crate::types::log_limit::LogLimit;
+use crate::types::piece::Piece;
 
 /// The client's library, as told in ApiVersions v3 and later (KIP-511).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,10 +111,10 @@ impl FirstStage {
     }
 }
 
-/// A reply's bytes after the length prefix: header and body, as slices to be written one after the other.
+/// A reply's bytes after the length prefix: header and body, as pieces to be sent one after the other.
 #[derive(Debug, Default)]
 pub struct Reply {
-    pub pieces: Vec<Bytes>,
+    pub pieces: Vec<Piece>,
     /// What the pieces were paid with, apart from the request; held until they have left.
     pub memory: Option<Reservation>,
     /// The error codes that it tells.
@@ -125,12 +125,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub fn new(pieces: Vec<Bytes>, errors: ErrorTally) -> Self {
+    pub fn new(pieces: Vec<Piece>, errors: ErrorTally) -> Self {
         Self { pieces, errors, ..Self::default() }
     }
 
     pub fn len(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
+        self.pieces.iter().map(Piece::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -22,6 +22,7 @@ use crate::replica::partition::ReplicaError;
 use crate::replica::waiters::FetchWaiter;
 use crate::types::budget::{Budget, Reservation};
 use crate::types::limits::RUN_TARGET_BYTES;
+use crate::types::piece::Piece;
 
 /// First version that names topics by id (KIP-516).
 const TOPIC_ID_VERSION: i16 = 13;
@@ -56,7 +57,7 @@ struct Read {
     high_watermark: i64,
     last_stable_offset: i64,
     log_start_offset: i64,
-    records: Records,
+    records: Records<Piece>,
     diverging: Option<(i32, i64)>,
     current_leader: Option<(i32, i32)>,
     /// Nothing was read, because that takes so much memory.
@@ -309,7 +310,8 @@ impl Job<'_> {
         }
         let bytes = total_bytes(reads);
         if let Some(memory) = &mut memory {
-            memory.shrink_to(bytes);
+            // What is sent from files is in no memory of this process.
+            memory.shrink_to(reads.iter().map(|read| read.records.memory_bytes()).sum());
         }
         (answer_now || bytes >= self.params.min_bytes, memory.filter(|_| bytes > 0))
     }
@@ -324,7 +326,7 @@ impl Job<'_> {
         let outcome = match begun {
             Ok(Begun { read, reading: Some((range, reading)) }) => {
                 let is_first = range.at_least_one;
-                match partition.log().finish_read(reading, &range).await {
+                match partition.log().finish_read(reading).await {
                     Ok(records) => Ok(Read { records, ..read }),
                     Err(error) => match error.long_run_bytes() {
                         // Its turn comes with the next fetch, when it is the first; the first one gets what it needs.

@@ -152,6 +152,6 @@ pub fn encode<T: Encodable + TellsErrors + TellsRefusals>(context: &RequestConte
         refusals::tell(context, response);
     }
     codec::encode_reply(context.api_key, context.api_version, context.correlation_id, response)
-        .map(|bytes| Some(Reply::new(vec![bytes], errors)))
+        .map(|bytes| Some(Reply::new(vec![bytes.into()], errors)))
         .map_err(|error| CloseReason::Internal(error.to_string()))
 }

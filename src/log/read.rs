@@ -3,14 +3,16 @@
 //! The store answers with runs, which may begin before the offset asked for; here they are cut to whole batches, never to records: clients skip what lies below their offset.
 
 use bytes::Bytes;
+use std::ops::Range;
 
 use super::partition_log::{LogError, PartitionLog};
 use crate::protocol::batch_error::BatchError;
 use crate::protocol::record_batch::{BatchHeader, BatchView, Batches};
 use crate::protocol::records::{self, TimestampOffset};
-use crate::store::{BoxFuture, ReadRequest, Run, RunInfo, StoreError};
+use crate::store::{BoxFuture, Cut, ReadRequest, Run, RunInfo, Selector, StoreError};
 use crate::types::budget::{Budget, Reservation};
 use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, USUAL_COMPRESSION_RATIO};
+use crate::types::piece::Piece;
 
 /// What to read.
 #[derive(Clone, Copy, Debug)]
@@ -38,17 +40,36 @@ pub struct SearchMemory<'a> {
 /// A slice of a run keeps all of the memory that the run lies in. Where that is more than so many times the slice, a copy is kept instead.
 const MOST_PINNED: usize = 4;
 
-/// Whole batches, in order. What they keep in memory is at most [`MOST_PINNED`] times their bytes.
-#[derive(Clone, Debug, Default)]
-pub struct Records {
-    pub pieces: Vec<Bytes>,
+/// Whole batches, in order: in memory, or (of [`Piece`]s) some of them in files. What they keep in memory is at most [`MOST_PINNED`] times their bytes.
+#[derive(Clone, Debug)]
+pub struct Records<P = Bytes> {
+    pub pieces: Vec<P>,
     pub bytes: usize,
+}
+
+impl<P> Default for Records<P> {
+    fn default() -> Self {
+        Self { pieces: Vec::new(), bytes: 0 }
+    }
+}
+
+impl Records<Piece> {
+    /// Of their bytes, those that lie in memory.
+    pub fn memory_bytes(&self) -> usize {
+        self.pieces.iter().map(Piece::memory_bytes).sum()
+    }
+}
+
+impl From<Records> for Records<Piece> {
+    fn from(records: Records) -> Self {
+        Self { pieces: records.pieces.into_iter().map(Piece::Memory).collect(), bytes: records.bytes }
+    }
 }
 
 /// A read that was begun. Dropping it loses what it brings, nothing else.
 pub enum Reading {
-    Done(Result<Records, LogError>),
-    Begun(BoxFuture<Result<Vec<Run>, StoreError>>),
+    Done(Result<Records<Piece>, LogError>),
+    Begun(BoxFuture<Result<Vec<Piece>, StoreError>>),
 }
 
 impl PartitionLog {
@@ -64,24 +85,30 @@ impl PartitionLog {
         Some(self.select(&runs, range))
     }
 
-    /// Reads from memory or disk.
+    /// Reads from memory or disk, into memory.
     pub async fn read(&self, range: &ReadRange) -> Result<Records, LogError> {
-        self.finish_read(self.begin_read(range), range).await
+        match self.try_read(range) {
+            Some(done) => done,
+            None => self.select(&self.store().read(self.request(range)).await?, range),
+        }
     }
 
     /// Reads what is in memory, or has the store begin to read, which goes on while others are begun. What comes back is for [`Self::finish_read`].
     pub fn begin_read(&self, range: &ReadRange) -> Reading {
         match self.try_read(range) {
-            Some(done) => Reading::Done(done),
-            None => Reading::Begun(self.store().read(self.request(range))),
+            Some(done) => Reading::Done(done.map(Records::into)),
+            None => Reading::Begun(self.store().read_parts(self.request(range), selector(*range))),
         }
     }
 
-    /// What came of a read of the same range.
-    pub async fn finish_read(&self, reading: Reading, range: &ReadRange) -> Result<Records, LogError> {
+    /// What came of a read that was begun.
+    pub async fn finish_read(&self, reading: Reading) -> Result<Records<Piece>, LogError> {
         match reading {
             Reading::Done(done) => done,
-            Reading::Begun(runs) => self.select(&runs.await?, range),
+            Reading::Begun(parts) => {
+                let pieces = parts.await?;
+                Ok(Records { bytes: pieces.iter().map(Piece::len).sum(), pieces })
+            }
         }
     }
 
@@ -193,15 +220,15 @@ impl PartitionLog {
         let mut selected = Records::default();
         for run in runs {
             for piece in &run.pieces {
-                let cut = cut_piece(piece, run.info.last_offset, range, &selected)
+                let cut = cut_piece(piece, run.info.last_offset, range, selected.bytes)
                     .map_err(|e| self.damaged(run.info.base_offset, &e))?;
-                if let Some((from, to)) = cut.range {
-                    let length_bytes = selected.bytes + (to - from);
+                if let Some(wanted) = cut.range {
+                    let length_bytes = selected.bytes + wanted.len();
                     if length_bytes > range.most_bytes {
                         return Err(StoreError::LongRun { length_bytes, most_bytes: range.most_bytes }.into());
                     }
-                    selected.bytes += to - from;
-                    let slice = piece.slice(from..to);
+                    selected.bytes = length_bytes;
+                    let slice = piece.slice(wanted);
                     let copy = slice.len().saturating_mul(MOST_PINNED) < run.pinned_bytes;
                     selected.pieces.push(if copy { Bytes::copy_from_slice(&slice) } else { slice });
                 }
@@ -218,20 +245,18 @@ impl PartitionLog {
     }
 }
 
-struct Cut {
-    /// Byte range of the piece that is wanted.
-    range: Option<(usize, usize)>,
-    /// Whether nothing after it is wanted.
-    full: bool,
+/// Finds the whole batches that a range wants, for a store that reads run after run.
+fn selector(range: ReadRange) -> Selector {
+    let mut bytes = 0;
+    Box::new(move |run, batches| {
+        let cut = cut_piece(batches, run.last_offset, &range, bytes).map_err(|error| error.to_string())?;
+        bytes += cut.range.as_ref().map_or(0, Range::len);
+        Ok(cut)
+    })
 }
 
 /// Finds the whole batches of a piece that a range wants, by their headers alone.
-fn cut_piece(
-    piece: &Bytes,
-    run_last_offset: i64,
-    range: &ReadRange,
-    so_far: &Records,
-) -> Result<Cut, crate::protocol::batch_error::BatchError> {
+fn cut_piece(piece: &[u8], run_last_offset: i64, range: &ReadRange, bytes_before: usize) -> Result<Cut, BatchError> {
     let (mut from, mut to, mut full) = (None, 0, false);
     let mut position = 0;
     while position < piece.len() {
@@ -244,8 +269,8 @@ fn cut_piece(
         }
         if header.last_offset() >= range.from_offset {
             let start = *from.get_or_insert(position);
-            let total = so_far.bytes + (position - start) + size;
-            let first = so_far.bytes == 0 && position == start;
+            let total = bytes_before + (position - start) + size;
+            let first = bytes_before == 0 && position == start;
             if total > range.max_bytes && !(first && range.at_least_one) {
                 full = true;
                 break;
@@ -254,6 +279,6 @@ fn cut_piece(
         }
         position += size;
     }
-    let range = from.filter(|start| to > *start).map(|start| (start, to));
+    let range = from.filter(|start| to > *start).map(|start| start..to);
     Ok(Cut { range, full })
 }

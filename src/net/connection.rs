@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{fmt, io};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use super::frames::{Frame, Frames, NotAFrame, ReadOutcome};
 use super::outbox::Outbox;
 use super::settings::{CLOSING_FLUSH, MAX_IN_FLIGHT, MAX_UNSENT_BYTES, MIN_REPLY_BYTES_PER_SECOND, ORPHAN_TIME};
+use super::socket::Socket;
 use super::telemetry::ListenerMetrics;
 use crate::api::context::{CloseReason, Connection, Dispatch, FirstStage, Outcome};
 use crate::types::budget::{Budget, Reservation};
@@ -96,7 +96,7 @@ pub struct Shared {
 /// Serves `stream` until it ends.
 pub async fn serve<S>(stream: S, connection: Arc<Connection>, shared: Shared) -> Ended
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Socket + Send,
 {
     let mut phase = shared.phase.clone();
     let mut driver = Driver::new(stream, connection, shared);
@@ -167,7 +167,7 @@ struct Driver<S> {
     timer: Pin<Box<Sleep>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+impl<S: Socket> Driver<S> {
     fn new(stream: S, connection: Arc<Connection>, shared: Shared) -> Self {
         let now = Instant::now();
         let frames = Frames::new(shared.max_request_bytes, shared.body_grace, shared.budget.clone());

@@ -11,6 +11,7 @@ pub mod listener;
 mod outbox;
 mod rate;
 pub mod settings;
+mod socket;
 mod telemetry;
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ struct Script {
 }
 
 fn reply(bytes: Bytes) -> Outcome {
-    Ok(Some(Reply { pieces: vec![bytes], ..Reply::default() }))
+    Ok(Some(Reply { pieces: vec![bytes.into()], ..Reply::default() }))
 }
 
 impl Dispatch for Script {

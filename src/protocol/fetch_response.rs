@@ -1,6 +1,6 @@
-//! FetchResponse v4-18 as a list of slices: the generated encoder would copy every record into the reply.
+//! FetchResponse v4-18 as a list of pieces: the generated encoder would copy every record into the reply, and needs them in memory.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use std::sync::Arc;
 use thiserror::Error;
@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::header;
 use super::wire::{put_array_length, put_nullable_string, put_string, put_unsigned_varint};
+use crate::types::piece::Piece;
 
 /// First version with a session id and an error for the whole (KIP-227).
 const SESSION_VERSION: i16 = 7;
@@ -57,7 +58,7 @@ pub struct PartitionReply {
     pub aborted_transactions: Option<Vec<(i64, i64)>>,
     pub preferred_read_replica: i32,
     /// Whole batches, one piece after the other.
-    pub records: Vec<Bytes>,
+    pub records: Vec<Piece>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub struct RecordsTooLong {
 }
 
 /// Encodes header and body. The pieces, one after the other, are the reply; record slices are shared, not copied.
-pub fn encode(version: i16, correlation_id: i32, reply: &FetchReply) -> Result<Vec<Bytes>, RecordsTooLong> {
+pub fn encode(version: i16, correlation_id: i32, reply: &FetchReply) -> Result<Vec<Piece>, RecordsTooLong> {
     let flexible = version >= FLEXIBLE_VERSION;
     let mut pieces = Vec::new();
     let mut out = BytesMut::with_capacity(256);
@@ -103,13 +104,13 @@ pub fn encode(version: i16, correlation_id: i32, reply: &FetchReply) -> Result<V
     if flexible {
         put_node_endpoints(&mut out, version, &reply.node_endpoints);
     }
-    pieces.push(out.freeze());
+    pieces.push(out.freeze().into());
     Ok(pieces)
 }
 
 fn put_partition(
     out: &mut BytesMut,
-    pieces: &mut Vec<Bytes>,
+    pieces: &mut Vec<Piece>,
     version: i16,
     partition: &PartitionReply,
 ) -> Result<(), RecordsTooLong> {
@@ -147,11 +148,11 @@ fn put_partition(
 
 fn put_records(
     out: &mut BytesMut,
-    pieces: &mut Vec<Bytes>,
+    pieces: &mut Vec<Piece>,
     flexible: bool,
-    records: &[Bytes],
+    records: &[Piece],
 ) -> Result<(), RecordsTooLong> {
-    let bytes: usize = records.iter().map(Bytes::len).sum();
+    let bytes: usize = records.iter().map(Piece::len).sum();
     let length = i32::try_from(bytes).ok().filter(|length| *length < i32::MAX).ok_or(RecordsTooLong { bytes })?;
     if flexible {
         put_unsigned_varint(out, length as u32 + 1);
@@ -159,7 +160,7 @@ fn put_records(
         out.put_i32(length);
     }
     if bytes > 0 {
-        pieces.push(out.split().freeze());
+        pieces.push(out.split().freeze().into());
         pieces.extend(records.iter().cloned());
     }
     Ok(())
@@ -207,12 +208,17 @@ fn put_node_endpoints(out: &mut BytesMut, version: i16, endpoints: &[NodeEndpoin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use kafka_protocol::messages::fetch_response as generated;
     use kafka_protocol::messages::{BrokerId, FetchResponse, ProducerId, TopicName};
     use kafka_protocol::protocol::{Encodable, StrBytes};
 
     const EPOCHS: [Option<(i32, i64)>; 4] = [None, Some((4, 99)), None, Some((5, 7))];
     const LEADERS: [Option<(i32, i32)>; 4] = [None, None, Some((2, 6)), Some((3, 9))];
+
+    fn in_memory(pieces: &[Piece]) -> Vec<Bytes> {
+        pieces.iter().map(|piece| piece.clone().into_memory().unwrap()).collect()
+    }
 
     fn text(text: &str) -> StrBytes {
         StrBytes::from_string(text.to_owned())
@@ -229,7 +235,7 @@ mod tests {
             current_leader: LEADERS[p].filter(|_| version >= FLEXIBLE_VERSION),
             aborted_transactions: [None, Some(vec![]), Some(vec![(7, 8), (9, 10)]), None][p].clone(),
             preferred_read_replica: if version >= PREFERRED_REPLICA_VERSION { p as i32 - 1 } else { -1 },
-            records: (0..p).map(|i| Bytes::from(vec![i as u8; 10 + 3000 * i])).collect(),
+            records: (0..p).map(|i| Bytes::from(vec![i as u8; 10 + 3000 * i]).into()).collect(),
         };
         let topic = |t: u128| TopicReply {
             topic: Arc::from(if version < TOPIC_ID_VERSION { format!("topic-{t}") } else { String::new() }),
@@ -272,7 +278,7 @@ mod tests {
                 .with_log_start_offset(p.log_start_offset)
                 .with_aborted_transactions(aborted)
                 .with_preferred_read_replica(BrokerId(p.preferred_read_replica))
-                .with_records(Some(Bytes::from(p.records.concat())));
+                .with_records(Some(in_memory(&p.records).concat().into()));
             if let Some((epoch, end_offset)) = p.diverging_epoch {
                 data.diverging_epoch =
                     generated::EpochEndOffset::default().with_epoch(epoch).with_end_offset(end_offset);
@@ -313,15 +319,16 @@ mod tests {
             header::put_response(&mut wanted, ApiKey::Fetch as i16, version, 42);
             as_generated(&reply).encode(&mut wanted, version).unwrap();
             let pieces = encode(version, 42, &reply).unwrap();
-            assert_eq!(pieces.concat(), wanted, "version {version}");
+            assert_eq!(in_memory(&pieces).concat(), wanted, "version {version}");
         }
     }
 
     #[test]
     fn records_are_not_copied() {
         let reply = reply(12);
-        let pieces = encode(12, 42, &reply).unwrap();
-        for records in reply.topics.iter().flat_map(|topic| &topic.partitions).flat_map(|partition| &partition.records)
+        let pieces = in_memory(&encode(12, 42, &reply).unwrap());
+        for records in
+            reply.topics.iter().flat_map(|topic| &topic.partitions).flat_map(|partition| in_memory(&partition.records))
         {
             assert!(pieces.iter().any(|piece| piece.as_ptr() == records.as_ptr()));
         }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::Random;
 use crate::store::Space;
 use crate::store::io::{BLOCK_BYTES, Disk, DiskFile, Through};
+use crate::types::piece::SendSource;
 
 type Page = [u8; BLOCK_BYTES];
 
@@ -381,6 +382,12 @@ impl DiskFile for SimFile {
         let page = position / BLOCK_BYTES as u64;
         let found = inode.pages.range(page..).next().map(|(number, _)| (number * BLOCK_BYTES as u64).max(position));
         Ok(found.filter(|found| *found < inode.length))
+    }
+
+    fn will_need(&self, _: u64, _: u64) {}
+
+    fn into_source(self: Arc<Self>) -> Option<Arc<dyn SendSource>> {
+        None
     }
 
     fn drop_cache(&self) {

@@ -35,8 +35,9 @@ use super::telemetry::StoreMetrics;
 use super::writer::Writer;
 use super::{
     BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Retention, Run, RunInfo,
-    Space, StateKind, StoreError, Write,
+    Selector, Space, StateKind, StoreError, Write,
 };
+use crate::types::piece::Piece;
 
 /// Of the folder's layout as a whole. A folder of a newer one is refused.
 const FORMAT_VERSION: u32 = 1;
@@ -456,16 +457,20 @@ impl RecordStore for DiskStore {
 
     fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>> {
         let shared = self.shared.clone();
-        let for_ahead = self.shared.clone();
-        let read = move || {
-            let (read, ahead) = shared.reader.read(&request);
-            shared.options.metrics.read_from_disk_bytes.increment(read.as_deref().map_or(0, bytes_of));
-            (read, ahead)
-        };
-        self.pool.run_on(read, move |ahead, is_wanted| {
-            if let Some(ahead) = ahead {
-                for_ahead.reader.read_ahead(&ahead, is_wanted);
-            }
+        self.pool.run(move || {
+            let runs = shared.reader.read(&request)?;
+            shared.options.metrics.read_from_disk_bytes.increment(bytes_of(&runs));
+            Ok(runs)
+        })
+    }
+
+    fn read_parts(&self, request: ReadRequest, select: Selector) -> BoxFuture<Result<Vec<Piece>, StoreError>> {
+        let shared = self.shared.clone();
+        self.pool.run(move || {
+            let parts = shared.reader.read_parts(&request, select)?;
+            let bytes = parts.iter().map(|part| part.len() as u64).sum();
+            shared.options.metrics.read_from_disk_bytes.increment(bytes);
+            Ok(parts)
         })
     }
 
@@ -604,7 +609,7 @@ mod tests {
         assert!(took < Duration::from_secs(2), "201 searches took {took:?}");
     }
 
-    /// Partitions lie interleaved, some in large parts and one in small ones; what is read comes from chunks, from parts of them, and from the file being written.
+    /// Partitions lie interleaved, some in large parts and one in small ones; what is read comes from full files and from the one being written.
     #[test]
     fn interleaved_partitions_are_read_back_while_more_is_written() {
         use super::super::conformance::{append_of, content, create, write_all};
@@ -620,6 +625,12 @@ mod tests {
             let runs = block_on(store.read(request)).expect("read");
             let mut next = runs.first().map_or(from_offset, |run| run.info.base_offset);
             assert!(next <= from_offset && (from == lengths[which].len() || !runs.is_empty()));
+            let all: super::super::Selector =
+                Box::new(|_, batches| Ok(super::super::Cut { range: Some(0..batches.len()), full: false }));
+            let parts = block_on(store.read_parts(request, all)).expect("read");
+            let parts: Vec<Bytes> = parts.into_iter().map(|part| part.into_memory().expect("a part")).collect();
+            let whole: Vec<Bytes> = runs.iter().flat_map(|run| run.pieces.iter().cloned()).collect();
+            assert!(parts.concat() == whole.concat(), "parts of partition {which} at {from}");
             for run in runs {
                 let offsets = run.info.base_offset..=run.info.last_offset;
                 assert_eq!(*offsets.start(), next);

@@ -5,6 +5,8 @@
 use bytes::Bytes;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use rustix::fs::{Advice, FallocateFlags, OFlags};
 
 use super::Space;
 use super::buffers::Buffers;
+use crate::types::piece::SendSource;
 
 /// Writes start at a multiple of this and have a length that is one: what direct IO asks for on all usual devices.
 pub const BLOCK_BYTES: usize = 4096;
@@ -20,10 +23,9 @@ pub const BLOCK_BYTES: usize = 4096;
 /// Which way a read goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Through {
-    /// The operating system's cache: for short reads. Consumers that catch up on many partitions at once meet in the same part of a file, and its read-ahead
-    /// serves them all.
+    /// The operating system's cache: consumers that catch up on several partitions, or after each other, meet in the same parts of files.
     Cache,
-    /// Straight into memory, where the file system can: for long reads, a fifth of the processor time.
+    /// Past it, where the file system can: what the device really has.
     Device,
 }
 
@@ -58,6 +60,10 @@ pub trait DiskFile: Send + Sync {
     fn next_data(&self, position: u64) -> io::Result<Option<u64>>;
     /// Drops clean pages from the operating system's cache, so that reading shows what the device has.
     fn drop_cache(&self);
+    /// Begins to read a part into the operating system's cache. Advice, no more.
+    fn will_need(&self, position: u64, length_bytes: u64);
+    /// The file as something to send from, where the operating system can.
+    fn into_source(self: Arc<Self>) -> Option<Arc<dyn SendSource>>;
 }
 
 /// A folder of the machine's file system, written with direct IO where that is wanted and the file system has it.
@@ -158,6 +164,16 @@ struct FolderFile {
     buffers: Buffers,
 }
 
+impl SendSource for FolderFile {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
+    }
+
+    fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
+        DiskFile::read_at(self, position, length)
+    }
+}
+
 impl DiskFile for FolderFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
@@ -231,5 +247,15 @@ impl DiskFile for FolderFile {
     fn drop_cache(&self) {
         // Only advice: when it fails, reading shows the cache, which is what it would have shown anyway.
         let _ = rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed);
+    }
+
+    fn will_need(&self, position: u64, length_bytes: u64) {
+        if let Some(length) = NonZeroU64::new(length_bytes) {
+            let _ = rustix::fs::fadvise(&self.file, position, Some(length), Advice::WillNeed);
+        }
+    }
+
+    fn into_source(self: Arc<Self>) -> Option<Arc<dyn SendSource>> {
+        Some(self)
     }
 }

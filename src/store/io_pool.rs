@@ -18,12 +18,6 @@ struct PoolState {
     closed: bool,
 }
 
-impl PoolState {
-    fn is_wanted(&self) -> bool {
-        self.closed || !self.jobs.is_empty()
-    }
-}
-
 /// Threads for blocking reads, started when they are first needed.
 pub(super) struct IoPool {
     state: Arc<(Mutex<PoolState>, Condvar)>,
@@ -40,22 +34,10 @@ impl IoPool {
         &self,
         job: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> BoxFuture<Result<T, StoreError>> {
-        self.run_on(move || (job(), ()), |(), _| ())
-    }
-
-    /// Runs `job` on a thread of the pool, and once its answer is on its way `after`, with what else came of the job. `after` should end early when the function
-    /// that it gets says that jobs wait.
-    pub(super) fn run_on<T: Send + 'static, M>(
-        &self,
-        job: impl FnOnce() -> (Result<T, StoreError>, M) + Send + 'static,
-        after: impl FnOnce(M, &dyn Fn() -> bool) + Send + 'static,
-    ) -> BoxFuture<Result<T, StoreError>> {
         let (sender, receiver) = oneshot::channel();
-        let waiting = self.state.clone();
         let job: Job = Box::new(move || {
-            let (answer, more) = job();
-            let _ = sender.send(answer);
-            after(more, &|| waiting.0.lock().is_wanted());
+            // Nobody may be waiting any more.
+            let _ = sender.send(job());
         });
         let (lock, wake) = &*self.state;
         let mut state = lock.lock();

@@ -15,9 +15,10 @@ use tokio::sync::oneshot;
 use super::ends::Ends;
 use super::{
     Append, BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Retention, Run,
-    RunInfo, Space, StateKind, StateRow, StoreError, Write,
+    RunInfo, Selector, Space, StateKind, StateRow, StoreError, Write,
 };
 use crate::types::TopicIdPartition;
+use crate::types::piece::Piece;
 
 /// Told as the folder's size; nothing limits what a test keeps.
 const TOLD_SPACE_BYTES: u64 = 1 << 40;
@@ -378,6 +379,23 @@ impl RecordStore for MemoryStore {
             self.shared.with_partition(request.local_id, |partition| partition.read(&request, request.most_bytes));
         let runs = runs.and_then(|runs| runs);
         Box::pin(async move { runs })
+    }
+
+    fn read_parts(&self, request: ReadRequest, mut select: Selector) -> BoxFuture<Result<Vec<Piece>, StoreError>> {
+        let runs = self.read(request);
+        Box::pin(async move {
+            let mut parts = Vec::new();
+            for run in runs.await? {
+                let batches = Bytes::from(run.pieces.concat());
+                let damaged = |what| StoreError::Damaged { file: "memory".into(), position: 0, what };
+                let cut = select(&run.info, &batches).map_err(damaged)?;
+                parts.extend(cut.range.map(|wanted| Piece::Memory(batches.slice(wanted))));
+                if cut.full {
+                    break;
+                }
+            }
+            Ok(parts)
+        })
     }
 
     fn find_timestamp(

@@ -11,7 +11,6 @@
 
 mod apply;
 mod buffers;
-mod chunks;
 pub mod disk;
 pub mod dump;
 mod ends;
@@ -24,6 +23,7 @@ mod maker;
 pub mod memory;
 pub mod quorum;
 mod read;
+mod read_ahead;
 mod record_file;
 mod recovery;
 mod table;
@@ -36,8 +36,10 @@ mod conformance;
 
 use bytes::Bytes;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 
+use crate::types::piece::Piece;
 use crate::types::{LeaderEpoch, TopicIdPartition};
 
 /// A partition's number within one log directory. Given once, never used again, so a re-created topic cannot see old data.
@@ -178,6 +180,18 @@ pub struct ReadRequest {
     pub most_bytes: usize,
 }
 
+/// What is wanted of some batches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Their bytes.
+    pub range: Option<Range<usize>>,
+    /// Whether nothing after them is wanted.
+    pub full: bool,
+}
+
+/// Looks at the batches of one run after the other. An error says what is wrong with them.
+pub type Selector = Box<dyn FnMut(&RunInfo, &[u8]) -> Result<Cut, String> + Send>;
+
 /// What a partition may lose at its beginning, run by run.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
@@ -281,6 +295,9 @@ pub trait RecordStore: Send + Sync + 'static {
 
     /// The runs asked for, checked against their checksums, from the store's own IO threads.
     fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>>;
+
+    /// Of the runs asked for, what `select` wants, checked like [`Self::read`]'s. What is long stays in its file until it is sent.
+    fn read_parts(&self, request: ReadRequest, select: Selector) -> BoxFuture<Result<Vec<Piece>, StoreError>>;
 
     /// The first run at or after `from_offset` whose largest timestamp is at least `timestamp_ms`.
     fn find_timestamp(

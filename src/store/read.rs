@@ -1,28 +1,27 @@
-//! Reads that memory cannot answer: what is wanted of each chunk of the record files, every run checked against its checksum, and reading ahead.
+//! Reads that memory cannot answer: through the page cache, every run checked against its checksum. Consumers' records are not kept after the check: they are sent
+//! from the file.
 //!
 //! Never changes anything. A run that cannot be read is an error, never an empty answer.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use super::buffers::Buffers;
-use super::chunks::{CHUNK_BYTES, Chunk, Chunks, DENSE_BYTES, MUCH_BYTES, Place, Want, in_blocks};
 use super::index::Index;
 use super::io::{Disk, DiskFile, Through};
+use super::read_ahead::ReadAhead;
 use super::record_file::{Seed, file_name};
 use super::table::Table;
 use super::values::{PartitionValue, RunValue, UNKNOWN_TIMESTAMP};
-use super::{LocalId, ReadRequest, Retention, Run, RunInfo, StoreError};
+use super::{LocalId, ReadRequest, Retention, Run, RunInfo, Selector, StoreError};
+use crate::types::piece::{FileSlice, Piece};
 
 /// Record files kept open for reading.
 const OPEN_FILES: usize = 256;
-/// From this length on a part that is read by itself gains nothing from the operating system's cache and its read-ahead.
-const DEVICE_READ_BYTES: usize = 32 * 1024;
-/// Chunks read ahead of a reader at most: what it and its neighbours have just read stays in memory beside them.
-const MOST_AHEAD: u64 = 12;
+/// From this length on a part is sent from its file. Shorter ones are copied together: a call of the kernel for each would cost more.
+const SENT_FROM_FILE_BYTES: usize = 16 * 1024;
 
 /// A partition's run with its place.
 type Row = (i64, RunValue);
@@ -35,28 +34,9 @@ pub(super) struct Reader {
     /// Of every record file that the index has a row for.
     salts: RwLock<HashMap<u64, u64>>,
     open: Mutex<HashMap<(u64, Through), Arc<dyn DiskFile>>>,
-    chunks: Chunks,
-    buffers: Buffers,
+    ahead: ReadAhead,
     /// The file that is written, and up to where. Files before it are whole.
     written: Mutex<(u64, u64)>,
-}
-
-/// A read that its reader will probably go on from.
-pub(super) struct Ahead {
-    from: Place,
-    chunks: u64,
-}
-
-/// The chunk that a read is in.
-#[derive(Default)]
-struct Walk {
-    at: Option<(Place, Option<Bytes>)>,
-    /// Whether it wants [`DENSE_BYTES`] of the chunks on its way throughout.
-    is_dense: bool,
-    /// Chunks met that are in memory now.
-    dense: u64,
-    /// Whether the first chunk met lay in memory before: somebody reads here.
-    follows: bool,
 }
 
 impl Reader {
@@ -67,8 +47,7 @@ impl Reader {
             table,
             salts: RwLock::default(),
             open: Mutex::default(),
-            chunks: Chunks::default(),
-            buffers: Buffers::default(),
+            ahead: ReadAhead::default(),
             written: Mutex::default(),
         }
     }
@@ -84,7 +63,7 @@ impl Reader {
         open.remove(&(file_id, Through::Cache));
         open.remove(&(file_id, Through::Device));
         drop(open);
-        self.chunks.forget_file(file_id);
+        self.ahead.forget_file(file_id);
     }
 
     /// All before this position is written. Told in the order of writing, before anything there is applied.
@@ -136,25 +115,70 @@ impl Reader {
             .take_while(move |row| row.as_ref().map_or(true, |(base_offset, _)| *base_offset < value.log_end_offset)))
     }
 
-    /// What [`super::RecordStore::read`] answers, and what to read ahead after it. Blocks.
-    pub(super) fn read(&self, request: &ReadRequest) -> (Result<Vec<Run>, StoreError>, Option<Ahead>) {
-        let (rows, filled) = match self.wanted_rows(request) {
-            Ok(found) => found,
-            Err(error) => return (Err(error), None),
-        };
-        let (mut walk, mut runs) = (Walk::over(&rows), Vec::with_capacity(rows.len()));
-        for (number, (base_offset, run)) in rows.iter().enumerate() {
-            match self.read_run(*base_offset, run, rows.get(number..).unwrap_or(&[]), &mut walk) {
-                Ok(batches) => {
-                    let pinned_bytes = batches.len();
-                    runs.push(Run { info: run.info(*base_offset), pieces: vec![batches], pinned_bytes });
+    /// What [`super::RecordStore::read`] answers. Blocks.
+    pub(super) fn read(&self, request: &ReadRequest) -> Result<Vec<Run>, StoreError> {
+        let mut runs = Vec::new();
+        self.read_each(request, |base_offset, run| {
+            let (batches, _) = self.read_run(base_offset, run)?;
+            let pinned_bytes = batches.len();
+            runs.push(Run { info: run.info(base_offset), pieces: vec![batches], pinned_bytes });
+            Ok(true)
+        })?;
+        Ok(runs)
+    }
+
+    /// What [`super::RecordStore::read_parts`] answers. Blocks.
+    pub(super) fn read_parts(&self, request: &ReadRequest, mut select: Selector) -> Result<Vec<Piece>, StoreError> {
+        let mut parts = Parts::default();
+        self.read_each(request, |base_offset, run| {
+            let (batches, lies_in_cache) = self.read_run(base_offset, run)?;
+            let cut = select(&run.info(base_offset), &batches).map_err(|what| self.damaged(base_offset, run, &what))?;
+            if let Some(wanted) = cut.range {
+                let position = run.position + wanted.start as u64;
+                let file = if lies_in_cache && wanted.len() >= SENT_FROM_FILE_BYTES {
+                    self.file(run.file_id, Through::Cache).ok().and_then(DiskFile::into_source)
+                } else {
+                    None
+                };
+                match file {
+                    Some(file) => parts.push(FileSlice::new(file, position, wanted.len())),
+                    None => parts.copy(batches.get(wanted).unwrap_or_default()),
                 }
-                Err(error) if runs.is_empty() => return (Err(error), None),
-                // What was read before it is good, and the reader meets the error when it asks for what follows.
-                Err(_) => return (Ok(runs), None),
+            }
+            Ok(!cut.full)
+        })?;
+        Ok(parts.finish())
+    }
+
+    /// Calls `each` for the runs of a read until it wants no more. An error ends it; what was read before the error is good, and the reader meets it when it
+    /// asks for what follows.
+    fn read_each(
+        &self,
+        request: &ReadRequest,
+        mut each: impl FnMut(i64, &RunValue) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let (rows, filled) = self.wanted_rows(request)?;
+        self.have_read(&rows, filled);
+        for (number, (base_offset, run)) in rows.iter().enumerate() {
+            match each(*base_offset, run) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if number == 0 => return Err(error),
+                Err(_) => break,
             }
         }
-        (Ok(runs), walk.ahead().filter(|_| filled))
+        Ok(())
+    }
+
+    /// Tells the operating system what will be read. Only advice: what fails shows when it is read.
+    fn have_read(&self, rows: &[Row], filled: bool) {
+        let wanted: Vec<_> = rows.iter().map(|(_, run)| (run.file_id, run.position..end_of(run))).collect();
+        let written_to = |file_id| self.written_to(file_id);
+        for (file_id, part) in self.ahead.parts(&wanted, filled.then_some(&written_to)) {
+            if let Ok(file) = self.file(file_id, Through::Cache) {
+                file.will_need(part.start, part.end - part.start);
+            }
+        }
     }
 
     /// The rows of a read, and whether it ends because it has enough.
@@ -179,137 +203,39 @@ impl Reader {
         Ok((rows, bytes >= request.max_bytes))
     }
 
-    /// Reads the first of `rows` and checks it. The others are those that the same read comes to next.
-    fn read_run(&self, base_offset: i64, run: &RunValue, rows: &[Row], walk: &mut Walk) -> Result<Bytes, StoreError> {
-        let name = || file_name(run.file_id);
-        let failed = |what: String| StoreError::Io { file: name(), what };
+    /// A run's batches, checked, and whether what the page cache has of the file is what was checked.
+    fn read_run(&self, base_offset: i64, run: &RunValue) -> Result<(Bytes, bool), StoreError> {
+        let failed = |what: String| StoreError::Io { file: file_name(run.file_id), what };
         let salt = self.salts.read().get(&run.file_id).copied();
         let seed = Seed { file_id: run.file_id, salt: salt.ok_or_else(|| failed("it is not in the index".into()))? };
-        let found = self.find_run(run, rows, walk).map_err(|error| failed(error.to_string()))?;
-        if seed.checksum(run.position, &found) == run.crc {
-            return Ok(found);
+        let read = |through| self.read_part(run.file_id, through, run.position, run.length_bytes as usize);
+        // What the cache cannot read, or has broken, only counts when the device says so too.
+        if let Ok(found) = read(Through::Cache)
+            && seed.checksum(run.position, &found) == run.crc
+        {
+            return Ok((found, true));
         }
-        // What memory has of it may be older than the file, or broken: only what the device has counts.
-        self.chunks.forget(Place::of(run.file_id, run.position));
-        self.chunks.forget(Place::of(run.file_id, end_of(run).saturating_sub(1)));
-        walk.at = None;
-        let damaged = |what: &str| StoreError::Damaged {
-            file: name(),
-            position: run.position,
-            what: format!("{what} (offset {base_offset})"),
-        };
-        let found = self.read_part(run.file_id, Through::Device, run.position, run.length_bytes as usize);
-        let found = found.map_err(|error| failed(error.to_string()))?;
+        let found = read(Through::Device).map_err(|error| failed(error.to_string()))?;
         if found.len() < run.length_bytes as usize {
-            return Err(damaged("the file ends within the run"));
+            return Err(self.damaged(base_offset, run, "the file ends within the run"));
         }
         if seed.checksum(run.position, &found) != run.crc {
-            return Err(damaged("the run's checksum is wrong"));
+            return Err(self.damaged(base_offset, run, "the run's checksum is wrong"));
         }
-        Ok(found)
+        Ok((found, false))
     }
 
-    /// A run as a slice of the chunk that it lies in, put together from several, or read by itself. Shorter where the file ends within it.
-    fn find_run(&self, run: &RunValue, rows: &[Row], walk: &mut Walk) -> io::Result<Bytes> {
-        let length = run.length_bytes as usize;
-        let place = Place::of(run.file_id, run.position);
-        let Some(chunk) = self.chunk(place, rows, walk) else {
-            return self.read_part(run.file_id, by_length(length), run.position, length);
-        };
-        let start = (run.position - place.start()) as usize;
-        if let Some(_whole) = chunk.get(start..start + length)
-            && self.chunks.may_be_kept()
-        {
-            return Ok(chunk.slice(start..start + length));
+    fn damaged(&self, base_offset: i64, run: &RunValue, what: &str) -> StoreError {
+        StoreError::Damaged {
+            file: file_name(run.file_id),
+            position: run.position,
+            what: format!("{what} (offset {base_offset})"),
         }
-        let mut buffer = self.buffers.take(length);
-        let filled = self.fill(run, rows, walk, buffer.room())?;
-        buffer.narrow(0, filled);
-        Ok(Bytes::from_owner(buffer))
-    }
-
-    /// Copies a run to `room`, chunk by chunk. How much of it the file has.
-    fn fill(&self, run: &RunValue, rows: &[Row], walk: &mut Walk, room: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            let position = run.position + filled as u64;
-            let place = Place::of(run.file_id, position);
-            let length = rest.len().min((place.end() - position) as usize);
-            let start = (position - place.start()) as usize;
-            let found = match self.chunk(place, rows, walk) {
-                Some(chunk) => chunk.slice(start.min(chunk.len())..(start + length).min(chunk.len())),
-                None => self.read_part(run.file_id, by_length(length), position, length)?,
-            };
-            if let Some(part) = rest.get_mut(..found.len()) {
-                part.copy_from_slice(&found);
-            }
-            filled += found.len();
-            if found.len() < length {
-                break;
-            }
-        }
-        Ok(filled)
     }
 
     /// Reads a part of a file by itself; less where the file ends.
     fn read_part(&self, file_id: u64, through: Through, position: u64, length: usize) -> io::Result<Bytes> {
         self.file(file_id, through)?.read_at(position, length)
-    }
-
-    /// The chunk, where it is in memory or `rows` want enough of it. What cannot be read whole is for its readers to read in parts: only their own bytes count.
-    fn chunk(&self, place: Place, rows: &[Row], walk: &mut Walk) -> Option<Bytes> {
-        if let Some((at, chunk)) = &walk.at
-            && *at == place
-        {
-            return chunk.clone();
-        }
-        let parts = rows.iter().map(|(_, run)| run);
-        let parts = parts.take_while(|run| run.file_id == place.file_id && run.position < place.end());
-        let (mut until, mut bytes) = (place.start(), 0);
-        for run in parts.filter(|run| end_of(run) > place.start()) {
-            let to = end_of(run).min(place.end());
-            until = until.max(to);
-            bytes += in_blocks(to.saturating_sub(run.position.max(place.start())));
-        }
-        let enough_bytes = if walk.is_dense { DENSE_BYTES } else { MUCH_BYTES };
-        let want = Want { place, until, bytes, enough_bytes, written_to: self.written_to(place.file_id) };
-        let found = self.chunks.get(&want, || self.read_chunk(place)).unwrap_or(Chunk::Sparse);
-        if walk.at.is_none() {
-            walk.follows = matches!(found, Chunk::Here(_));
-        }
-        let chunk = match found {
-            Chunk::Here(bytes) | Chunk::Loaded(bytes) => Some(bytes),
-            Chunk::Sparse => None,
-        };
-        walk.dense += u64::from(chunk.is_some());
-        walk.at = Some((place, chunk.clone()));
-        chunk
-    }
-
-    fn read_chunk(&self, place: Place) -> io::Result<Bytes> {
-        self.file(place.file_id, Through::Device)?.read_at(place.start(), CHUNK_BYTES as usize)
-    }
-
-    /// Reads on from where a read ended, as far as it went, until `is_wanted` says that there are other things to do.
-    pub(super) fn read_ahead(&self, ahead: &Ahead, is_wanted: &dyn Fn() -> bool) {
-        let mut place = ahead.from;
-        for _ in 0..ahead.chunks.min(MOST_AHEAD) {
-            if is_wanted() || place.end() > self.written_to(place.file_id) {
-                return;
-            }
-            // An error is met again by whoever wants these bytes.
-            let Ok(length) = self.file(place.file_id, Through::Device).and_then(|file| file.len()) else { return };
-            if place.start() >= length {
-                place = Place { file_id: place.file_id + 1, number: 0 };
-                if !self.salts.read().contains_key(&place.file_id) || place.end() > self.written_to(place.file_id) {
-                    return;
-                }
-            }
-            if self.chunks.read_ahead(place, || self.read_chunk(place)).is_err() {
-                return;
-            }
-            place.number += 1;
-        }
     }
 
     /// What [`super::RecordStore::find_timestamp`] answers. By halves over the largest timestamps so far; run by run only where a run before the first has a
@@ -406,32 +332,32 @@ fn end_of(run: &RunValue) -> u64 {
     run.position + u64::from(run.length_bytes)
 }
 
-/// Which way a part goes that is read by itself.
-fn by_length(length: usize) -> Through {
-    if length >= DEVICE_READ_BYTES { Through::Device } else { Through::Cache }
+/// What a read wants to have sent, in order.
+#[derive(Default)]
+struct Parts {
+    pieces: Vec<Piece>,
+    /// Short parts after the last piece, together.
+    copied: BytesMut,
 }
 
-impl Walk {
-    fn over(rows: &[Row]) -> Self {
-        let (mut wanted, mut way, mut before) = (0, 0, None);
-        for (_, run) in rows {
-            let gap = match before {
-                Some((file_id, end)) if file_id == run.file_id => run.position.saturating_sub(end),
-                Some(_) => CHUNK_BYTES,
-                None => 0,
-            };
-            way += gap + u64::from(run.length_bytes);
-            wanted += in_blocks(run.length_bytes.into());
-            before = Some((run.file_id, end_of(run)));
-        }
-        let is_dense = wanted >= MUCH_BYTES && wanted * (CHUNK_BYTES / DENSE_BYTES) >= way;
-        Walk { is_dense, ..Walk::default() }
+impl Parts {
+    fn copy(&mut self, bytes: &[u8]) {
+        self.copied.extend_from_slice(bytes);
     }
 
-    /// What to read next, where this read came by dense chunks that others had met before.
-    fn ahead(&self) -> Option<Ahead> {
-        let (last, chunk) = self.at.as_ref()?;
-        let from = Place { number: last.number + u64::from(chunk.is_some()), ..*last };
-        (self.follows && self.dense > 0).then_some(Ahead { from, chunks: self.dense })
+    fn push(&mut self, slice: FileSlice) {
+        self.seal();
+        self.pieces.push(Piece::File(slice));
+    }
+
+    fn seal(&mut self) {
+        if !self.copied.is_empty() {
+            self.pieces.push(self.copied.split().freeze().into());
+        }
+    }
+
+    fn finish(mut self) -> Vec<Piece> {
+        self.seal();
+        self.pieces
     }
 }

@@ -5,6 +5,7 @@ pub mod id;
 pub mod limits;
 pub mod log_levels;
 pub mod log_limit;
+pub mod piece;
 pub mod time;
 pub mod topic_name;
 
