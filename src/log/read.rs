@@ -9,7 +9,7 @@ use super::partition_log::{LogError, PartitionLog};
 use crate::protocol::batch_error::BatchError;
 use crate::protocol::record_batch::{BatchHeader, BatchView, Batches};
 use crate::protocol::records::{self, TimestampOffset};
-use crate::store::{BoxFuture, Cut, ReadRequest, Run, RunInfo, Selector, StoreError};
+use crate::store::{BoxFuture, Cut, ReadRequest, Run, RunInfo, Select, StoreError};
 use crate::types::budget::{Budget, Reservation};
 use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, USUAL_COMPRESSION_RATIO};
 use crate::types::piece::Piece;
@@ -97,7 +97,9 @@ impl PartitionLog {
     pub fn begin_read(&self, range: &ReadRange) -> Reading {
         match self.try_read(range) {
             Some(done) => Reading::Done(done.map(Records::into)),
-            None => Reading::Begun(self.store().read_parts(self.request(range), selector(*range))),
+            None => Reading::Begun(
+                self.store().read_parts(self.request(range), Box::new(Wanted { range: *range, bytes: 0 })),
+            ),
         }
     }
 
@@ -245,14 +247,29 @@ impl PartitionLog {
     }
 }
 
-/// Finds the whole batches that a range wants, for a store that reads run after run.
-fn selector(range: ReadRange) -> Selector {
-    let mut bytes = 0;
-    Box::new(move |run, batches| {
-        let cut = cut_piece(batches, run.last_offset, &range, bytes).map_err(|error| error.to_string())?;
-        bytes += cut.range.as_ref().map_or(0, Range::len);
+/// Finds what a range wants, for a store that reads run after run.
+struct Wanted {
+    range: ReadRange,
+    /// What was taken so far.
+    bytes: usize,
+}
+
+impl Select for Wanted {
+    fn takes_whole(&mut self, run: &RunInfo) -> bool {
+        let bytes = usize::try_from(run.length_bytes).ok().and_then(|length| self.bytes.checked_add(length));
+        let Some(bytes) = bytes.filter(|bytes| *bytes <= self.range.max_bytes) else { return false };
+        let is_inside = run.base_offset >= self.range.from_offset && run.last_offset < self.range.end_offset;
+        if is_inside {
+            self.bytes = bytes;
+        }
+        is_inside
+    }
+
+    fn cut(&mut self, run: &RunInfo, batches: &[u8]) -> Result<Cut, String> {
+        let cut = cut_piece(batches, run.last_offset, &self.range, self.bytes).map_err(|error| error.to_string())?;
+        self.bytes += cut.range.as_ref().map_or(0, Range::len);
         Ok(cut)
-    })
+    }
 }
 
 /// Finds the whole batches of a piece that a range wants, by their headers alone.

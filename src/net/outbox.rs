@@ -29,6 +29,10 @@ pub struct Outbox {
     /// Small pieces after the last segment.
     tail: BytesMut,
     unsent_bytes: usize,
+    /// Parts of files among the segments.
+    files: usize,
+    /// Packets that are not full are held.
+    holds: bool,
     /// Bytes ever put in and ever written: a reply has left when the second reaches what the first was after it.
     put_bytes: u64,
     written_bytes: u64,
@@ -77,6 +81,7 @@ impl Outbox {
                 piece if piece.is_empty() => {}
                 piece => {
                     self.seal();
+                    self.files += usize::from(matches!(piece, Piece::File(_)));
                     self.segments.push_back(piece);
                 }
             }
@@ -100,6 +105,10 @@ impl Outbox {
     /// Writes until all is gone, the socket takes no more, or others should have their turn. Ready with the bytes written in this call; the task is woken for what is left.
     pub fn poll_write<S: Socket>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut total = 0;
+        if self.files > 1 && !self.holds {
+            self.holds = true;
+            stream.hold_packets(true);
+        }
         while !self.is_empty() {
             self.seal();
             let written = match self.poll_write_once(stream, cx) {
@@ -115,6 +124,9 @@ impl Outbox {
                 cx.waker().wake_by_ref();
                 return Poll::Ready(Ok(total));
             }
+        }
+        if std::mem::take(&mut self.holds) {
+            stream.hold_packets(false);
         }
         // An idle connection keeps no buffer.
         self.tail = BytesMut::new();
@@ -138,9 +150,15 @@ impl Outbox {
     /// Puts what was taken off the front, a part of a file, there again.
     fn put_back(&mut self, part: Bytes) {
         if self.segments.front().is_some_and(Piece::is_empty) {
-            self.segments.pop_front();
+            self.drop_front();
         }
         self.segments.push_front(part.into());
+    }
+
+    fn drop_front(&mut self) {
+        if let Some(Piece::File(_)) = self.segments.pop_front() {
+            self.files -= 1;
+        }
     }
 
     fn poll_write_memory<S: Socket>(&self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -167,7 +185,7 @@ impl Outbox {
                 break;
             }
             left -= segment.len();
-            self.segments.pop_front();
+            self.drop_front();
         }
         let mut now = None;
         while let Some(sent) = self.held.pop_front_if(|held| held.end <= self.written_bytes) {

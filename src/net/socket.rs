@@ -28,6 +28,9 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     fn poll_send_file(&mut self, _: &mut Context<'_>, _: &FileSlice) -> Poll<io::Result<usize>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
+
+    /// Whether packets that are not full wait for what comes next. Each part of a file would end with one.
+    fn hold_packets(&mut self, _: bool) {}
 }
 
 impl Socket for TcpStream {
@@ -59,6 +62,11 @@ impl Socket for TcpStream {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(io::ErrorKind::Unsupported.into()),
             sent => sent,
         })
+    }
+
+    fn hold_packets(&mut self, hold: bool) {
+        // Where it fails, packets leave as they are.
+        let _ = rustix::net::sockopt::set_tcp_cork(&*self, hold);
     }
 }
 

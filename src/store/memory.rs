@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::ends::Ends;
 use super::{
     Append, BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Retention, Run,
-    RunInfo, Selector, Space, StateKind, StateRow, StoreError, Write,
+    RunInfo, Select, Space, StateKind, StateRow, StoreError, Write,
 };
 use crate::types::TopicIdPartition;
 use crate::types::piece::Piece;
@@ -381,14 +381,18 @@ impl RecordStore for MemoryStore {
         Box::pin(async move { runs })
     }
 
-    fn read_parts(&self, request: ReadRequest, mut select: Selector) -> BoxFuture<Result<Vec<Piece>, StoreError>> {
+    fn read_parts(
+        &self,
+        request: ReadRequest,
+        mut select: Box<dyn Select>,
+    ) -> BoxFuture<Result<Vec<Piece>, StoreError>> {
         let runs = self.read(request);
         Box::pin(async move {
             let mut parts = Vec::new();
             for run in runs.await? {
                 let batches = Bytes::from(run.pieces.concat());
                 let damaged = |what| StoreError::Damaged { file: "memory".into(), position: 0, what };
-                let cut = select(&run.info, &batches).map_err(damaged)?;
+                let cut = select.cut(&run.info, &batches).map_err(damaged)?;
                 parts.extend(cut.range.map(|wanted| Piece::Memory(batches.slice(wanted))));
                 if cut.full {
                     break;

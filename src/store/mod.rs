@@ -11,6 +11,7 @@
 
 mod apply;
 mod buffers;
+mod checked;
 pub mod disk;
 pub mod dump;
 mod ends;
@@ -189,8 +190,14 @@ pub struct Cut {
     pub full: bool,
 }
 
-/// Looks at the batches of one run after the other. An error says what is wrong with them.
-pub type Selector = Box<dyn FnMut(&RunInfo, &[u8]) -> Result<Cut, String> + Send>;
+/// Says what is wanted of one run after the other.
+pub trait Select: Send {
+    /// Whether the whole run is wanted, of which it is known that all batches are live. It counts as taken then, else it comes to [`Self::cut`].
+    fn takes_whole(&mut self, run: &RunInfo) -> bool;
+
+    /// Looks at the run's batches. An error says what is wrong with them.
+    fn cut(&mut self, run: &RunInfo, batches: &[u8]) -> Result<Cut, String>;
+}
 
 /// What a partition may lose at its beginning, run by run.
 #[derive(Clone, Copy, Debug)]
@@ -296,8 +303,9 @@ pub trait RecordStore: Send + Sync + 'static {
     /// The runs asked for, checked against their checksums, from the store's own IO threads.
     fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>>;
 
-    /// Of the runs asked for, what `select` wants, checked like [`Self::read`]'s. What is long stays in its file until it is sent.
-    fn read_parts(&self, request: ReadRequest, select: Selector) -> BoxFuture<Result<Vec<Piece>, StoreError>>;
+    /// Of the runs asked for, what `select` wants. What is long stays in its file until it is sent. Checked like [`Self::read`]'s, but not again within minutes
+    /// of the last time.
+    fn read_parts(&self, request: ReadRequest, select: Box<dyn Select>) -> BoxFuture<Result<Vec<Piece>, StoreError>>;
 
     /// The first run at or after `from_offset` whose largest timestamp is at least `timestamp_ms`.
     fn find_timestamp(

@@ -1,5 +1,5 @@
-//! Reads that memory cannot answer: through the page cache, every run checked against its checksum. Consumers' records are not kept after the check: they are sent
-//! from the file.
+//! Reads that memory cannot answer: through the page cache, every run checked against its checksum. Consumers' records are not kept after the check: they
+//! are sent from the file.
 //!
 //! Never changes anything. A run that cannot be read is an error, never an empty answer.
 
@@ -9,18 +9,19 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use super::checked::Checked;
 use super::index::Index;
 use super::io::{Disk, DiskFile, Through};
 use super::read_ahead::ReadAhead;
 use super::record_file::{Seed, file_name};
 use super::table::Table;
 use super::values::{PartitionValue, RunValue, UNKNOWN_TIMESTAMP};
-use super::{LocalId, ReadRequest, Retention, Run, RunInfo, Selector, StoreError};
-use crate::types::piece::{FileSlice, Piece};
+use super::{LocalId, ReadRequest, Retention, Run, RunInfo, Select, StoreError};
+use crate::types::piece::{FileSlice, Piece, SendSource};
 
 /// Record files kept open for reading.
 const OPEN_FILES: usize = 256;
-/// From this length on a part is sent from its file. Shorter ones are copied together: a call of the kernel for each would cost more.
+/// From this length on a part is sent from its file.
 const SENT_FROM_FILE_BYTES: usize = 16 * 1024;
 
 /// A partition's run with its place.
@@ -35,6 +36,7 @@ pub(super) struct Reader {
     salts: RwLock<HashMap<u64, u64>>,
     open: Mutex<HashMap<(u64, Through), Arc<dyn DiskFile>>>,
     ahead: ReadAhead,
+    checked: Checked,
     /// The file that is written, and up to where. Files before it are whole.
     written: Mutex<(u64, u64)>,
 }
@@ -48,6 +50,7 @@ impl Reader {
             salts: RwLock::default(),
             open: Mutex::default(),
             ahead: ReadAhead::default(),
+            checked: Checked::default(),
             written: Mutex::default(),
         }
     }
@@ -64,6 +67,7 @@ impl Reader {
         open.remove(&(file_id, Through::Device));
         drop(open);
         self.ahead.forget_file(file_id);
+        self.checked.forget_file(file_id);
     }
 
     /// All before this position is written. Told in the order of writing, before anything there is applied.
@@ -128,26 +132,40 @@ impl Reader {
     }
 
     /// What [`super::RecordStore::read_parts`] answers. Blocks.
-    pub(super) fn read_parts(&self, request: &ReadRequest, mut select: Selector) -> Result<Vec<Piece>, StoreError> {
+    pub(super) fn read_parts(&self, request: &ReadRequest, select: &mut dyn Select) -> Result<Vec<Piece>, StoreError> {
         let mut parts = Parts::default();
         self.read_each(request, |base_offset, run| {
+            let (info, place) = (run.info(base_offset), (run.file_id, run.position));
+            if self.checked.is_whole(place, run.last_offset)
+                && let Some(file) = self.source(run)
+                && select.takes_whole(&info)
+            {
+                parts.push(FileSlice::new(file, run.position, run.length_bytes as usize));
+                return Ok(true);
+            }
             let (batches, lies_in_cache) = self.read_run(base_offset, run)?;
-            let cut = select(&run.info(base_offset), &batches).map_err(|what| self.damaged(base_offset, run, &what))?;
+            let cut = select.cut(&info, &batches).map_err(|what| self.damaged(base_offset, run, &what))?;
             if let Some(wanted) = cut.range {
-                let position = run.position + wanted.start as u64;
-                let file = if lies_in_cache && wanted.len() >= SENT_FROM_FILE_BYTES {
-                    self.file(run.file_id, Through::Cache).ok().and_then(DiskFile::into_source)
-                } else {
-                    None
-                };
-                match file {
-                    Some(file) => parts.push(FileSlice::new(file, position, wanted.len())),
-                    None => parts.copy(batches.get(wanted).unwrap_or_default()),
+                // Short parts are copied together: a call of the kernel for each would cost more.
+                let is_long = lies_in_cache && wanted.len() >= SENT_FROM_FILE_BYTES;
+                match self.source(run).filter(|_| is_long) {
+                    Some(file) => {
+                        if wanted == (0..batches.len()) {
+                            self.checked.note(place, run.last_offset);
+                        }
+                        parts.push(FileSlice::new(file, run.position + wanted.start as u64, wanted.len()));
+                    }
+                    None => parts.copied.extend_from_slice(batches.get(wanted).unwrap_or_default()),
                 }
             }
             Ok(!cut.full)
         })?;
         Ok(parts.finish())
+    }
+
+    /// The run's file, if it can be sent from.
+    fn source(&self, run: &RunValue) -> Option<Arc<dyn SendSource>> {
+        self.file(run.file_id, Through::Cache).ok().and_then(DiskFile::into_source)
     }
 
     /// Calls `each` for the runs of a read until it wants no more. An error ends it; what was read before the error is good, and the reader meets it when it
@@ -341,10 +359,6 @@ struct Parts {
 }
 
 impl Parts {
-    fn copy(&mut self, bytes: &[u8]) {
-        self.copied.extend_from_slice(bytes);
-    }
-
     fn push(&mut self, slice: FileSlice) {
         self.seal();
         self.pieces.push(Piece::File(slice));
