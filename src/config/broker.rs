@@ -334,12 +334,12 @@ impl BrokerConfig {
         }
     }
 
-    /// Bytes for the newest runs of the partitions: `ottla.store.tail.memory.bytes`, or a sixteenth of the machine's memory, at most 64 MiB: memory
-    /// that is used again at once costs less than more of it would save, and consumers that fall further behind read from the disk for a third of what the
-    /// network costs.
+    /// Bytes for the newest runs of the partitions: `ottla.store.tail.memory.bytes`, or a sixteenth of the machine's memory, at most 32 MiB: memory
+    /// that is used again at once costs less than more of it would save, and consumers that fall further behind are sent records from their files, for which the
+    /// broker needs none.
     pub fn store_tail_memory_bytes(&self) -> u64 {
         let set = self.values.get("ottla.store.tail.memory.bytes").and_then(i64::from_value).unwrap_or(-1);
-        u64::try_from(set).unwrap_or_else(|_| (machine_memory_bytes() / 16).min(64 << 20))
+        u64::try_from(set).unwrap_or_else(|_| (machine_memory_bytes() / 16).min(32 << 20))
     }
 
     /// The limit of connections from an address that has one of its own (`max.connections.per.ip.overrides`), by host.
