@@ -14,6 +14,7 @@ WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY tests tests
+COPY benches benches
 RUN CARGO_INCREMENTAL=0 cargo build --release --locked --bin ottla && strip -o /ottla target/release/ottla
 
 FROM scratch AS given

@@ -64,6 +64,7 @@ part_dependencies() {
 }
 
 # The measurement's own tests, and a measurement of a second or two that checks its report, not its figures. Kafka takes part where its jars can be had.
+# Then every hot path once (`cargo bench`), and where valgrind is there, one of them counted: no figure is held to anything.
 part_bench() {
     local status passed failed
     need python3 python3 >"$LOGS/tool" 2>&1 || { missing bench "$(tail -n 1 "$LOGS/tool")"; return; }
@@ -75,6 +76,12 @@ part_bench() {
     passed=${passed:-0} failed=${failed:-0}
     if [ "$failed" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$passed" -eq 0 ]; }; then failed=1; fi
     count bench "$passed" "$failed"
+    STARTED=$SECONDS
+    check "hot paths" cargo bench --locked --quiet --bench hot_paths -- --once
+    if has valgrind; then
+        STARTED=$SECONDS
+        check "hot paths counted" scripts/bench-paths.sh produce-decode
+    fi
 }
 
 part_advisories() {

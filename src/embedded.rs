@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
+use crate::api::dispatch::Dispatcher;
 use crate::config::{BrokerConfig, Origin, Settings};
 use crate::node::{Node, NodeError};
 
@@ -70,6 +71,12 @@ impl EmbeddedBroker {
     /// Where the broker keeps its data until it is dropped.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What serves this broker's requests, for `benches/hot_paths`, which goes past the sockets.
+    #[doc(hidden)]
+    pub fn dispatcher(&self) -> Dispatcher {
+        self.node.dispatcher()
     }
 
     /// Stops the broker in order and removes its folder.

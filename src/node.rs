@@ -295,6 +295,11 @@ impl Node {
         &self.broker.bound
     }
 
+    /// What serves requests, once more.
+    pub(crate) fn dispatcher(&self) -> Dispatcher {
+        Dispatcher::new(Arc::clone(&self.broker))
+    }
+
     /// Answers what is in flight, makes everything durable, and ends.
     pub async fn stop(self) {
         let Self { broker, server, tasks, http, serving } = self;

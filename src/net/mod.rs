@@ -5,6 +5,8 @@
 
 pub mod connection;
 mod frames;
+#[doc(hidden)]
+pub mod hot_path;
 pub mod http;
 pub mod limits;
 pub mod listener;

@@ -16,6 +16,8 @@ pub mod disk;
 pub mod dump;
 mod ends;
 mod group;
+#[doc(hidden)]
+pub mod hot_path;
 mod index;
 pub(crate) mod io;
 mod io_pool;
