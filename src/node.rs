@@ -35,7 +35,8 @@ use crate::cluster::decide::{brokers, features};
 use crate::cluster::raft::network::NoTransport;
 use crate::cluster::record::{BrokerState, Endpoint as RegisteredEndpoint, ResourceKind};
 use crate::cluster::{
-    Cluster, ClusterError, ClusterOptions, ConfigResource, Delta, MetadataImage, QuorumTiming, Subscription,
+    Cluster, ClusterError, ClusterMetrics, ClusterOptions, ConfigResource, Delta, MetadataImage, QuorumTiming,
+    Subscription,
 };
 use crate::config::listener::{Listener, Listeners};
 use crate::config::meta_properties::{self, MetaError};
@@ -211,7 +212,8 @@ impl Node {
         // Both read their own RocksDB, which is most of a start: one on a thread of its own, the other meanwhile here.
         let (opening, store_metrics) = (Arc::clone(&config), StoreMetrics::new(&metrics));
         let opened = tokio::task::spawn_blocking(move || open_stores(&opening, &store_metrics));
-        let (opened, cluster) = tokio::join!(opened, open_cluster(&config, &meta.cluster_id, Arc::clone(&clock)));
+        let quorum = open_cluster(&config, &meta.cluster_id, Arc::clone(&clock), ClusterMetrics::new(&metrics));
+        let (opened, cluster) = tokio::join!(opened, quorum);
         // The store's reason first: it is the one that knows who else has the folder.
         let stores = opened.map_err(|error| NodeError::Io {
             what: "opening the log directories",
@@ -383,7 +385,12 @@ fn open_stores(config: &BrokerConfig, metrics: &StoreMetrics) -> Result<Vec<Arc<
     directories.iter().map(open).collect()
 }
 
-async fn open_cluster(config: &BrokerConfig, cluster_id: &str, clock: SharedClock) -> Result<Arc<Cluster>, NodeError> {
+async fn open_cluster(
+    config: &BrokerConfig,
+    cluster_id: &str,
+    clock: SharedClock,
+    metrics: ClusterMetrics,
+) -> Result<Arc<Cluster>, NodeError> {
     let store = DiskQuorumStore::open(&config.metadata_log_dir().join("quorum"))?;
     let finalized = features::SUPPORTED.iter().map(|(name, _, highest)| (Arc::from(*name), *highest)).collect();
     let options = ClusterOptions {
@@ -395,6 +402,7 @@ async fn open_cluster(config: &BrokerConfig, cluster_id: &str, clock: SharedCloc
         store: Arc::new(store),
         clock,
         timing: QuorumTiming::default(),
+        metrics,
     };
     Ok(Cluster::open(options).await?)
 }
@@ -480,6 +488,7 @@ async fn follow_all(
     limits: [Arc<ConnectionLimits>; 2],
 ) {
     let unclean_elections = broker.metrics.counter(&table::UNCLEAN_LEADER_ELECTIONS, &[]);
+    let failures = broker.metrics.gauge(&table::METADATA_ERROR_COUNT, &[]);
     loop {
         let publication = subscription.next().await;
         if broker.cluster.is_leader() {
@@ -490,6 +499,7 @@ async fn follow_all(
         // Nothing later is looked at before this has taken effect, and whoever waits for it (CreateTopics) is not told that it has.
         while let Err(error) = follow(&broker, &publication.image, &publication.delta).await {
             error!(%error, "cannot follow the metadata; trying again");
+            failures.increment(1.0);
             tokio::time::sleep(FOLLOW_RETRY).await;
         }
         if changes_brokers(&publication.delta) {

@@ -207,7 +207,7 @@ def check_numbers(prometheus, traffic, broker):
     """What Prometheus holds is what the client did."""
     number = prometheus.number
     b = "kafka_server_brokertopicmetrics_"
-    for name in (f'{b}messagesin_total{{topic="{TOPIC}"}}', f'{b}messagesinpersec{{topic="{TOPIC}"}}',
+    for name in (f'{b}messagesin_total{{topic="{TOPIC}"}}', f'{b}messagesinpersec{{topic="{TOPIC}"}}', f'{b}messagesinpersec_total{{topic="{TOPIC}"}}',
                  f'sum(kafka_topic_partition_current_offset{{topic="{TOPIC}"}})', f'sum(kafka_log_log_logendoffset{{topic="{TOPIC}"}})'):
         check(f"{name} is what was sent", number(name) == traffic.sent, f"{number(name)}, sent {traffic.sent}")
     refused = f'{b}failedproducerequests_total{{topic="{SMALL}"}}'

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -27,12 +27,20 @@ pub struct Workers {
     runtime: Handle,
     /// Busy time of all threads, at most a window old but for the first.
     samples: Mutex<VecDeque<(Instant, Duration)>>,
+    began: Instant,
+    /// What was told last of the idle time: busy time is counted when it ends, and a counter must not fall.
+    idle_nanos: AtomicU64,
 }
 
 impl Workers {
     /// Must be called within the runtime.
     pub fn new() -> Self {
-        let workers = Self { runtime: Handle::current(), samples: Mutex::default() };
+        let workers = Self {
+            runtime: Handle::current(),
+            samples: Mutex::default(),
+            began: Instant::now(),
+            idle_nanos: AtomicU64::new(0),
+        };
         workers.sample();
         workers
     }
@@ -49,6 +57,14 @@ impl Workers {
         while samples.get(1).is_some_and(|(taken, _)| now.duration_since(*taken) >= IDLE_WINDOW) {
             samples.pop_front();
         }
+    }
+
+    /// Of one thread on the average, since the node began.
+    fn idle_nanos(&self) -> u64 {
+        let threads = u32::try_from(self.runtime.metrics().num_workers()).unwrap_or(u32::MAX).max(1);
+        let idle = self.began.elapsed().saturating_sub(self.busy() / threads);
+        let idle = u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX);
+        self.idle_nanos.fetch_max(idle, Ordering::Relaxed).max(idle)
     }
 
     /// From 0 to 1.
@@ -70,6 +86,7 @@ pub fn register(broker: &Arc<Broker>, serving: &Arc<AtomicBool>, workers: &Arc<W
         let idle = workers.idle();
         scrape.set(&table::NETWORK_IDLE, &[], idle);
         scrape.set(&table::HANDLER_IDLE, &[], idle);
+        scrape.set(&table::HANDLER_IDLE_NANOS, &[], workers.idle_nanos() as f64);
         let with_partitions = broker.config().metrics_partition_series;
         partitions(&broker, with_partitions, scrape);
         stores(&broker, scrape);
@@ -150,6 +167,7 @@ fn partitions(broker: &Broker, with_series: bool, scrape: &mut Scrape) {
     // A broker that follows nobody is behind nobody; followers will tell here by how much they are.
     if u32::try_from(all.len()).is_ok_and(|all| all == led) {
         scrape.set(&table::REPLICA_FETCHER_MAX_LAG, &[("clientid", "Replica")], 0.0);
+        scrape.set(&table::REPLICA_FETCHER_MIN_RATE, &[("clientid", "Replica")], 0.0);
     }
 }
 
@@ -239,11 +257,24 @@ fn cluster(broker: &Broker, scrape: &mut Scrape) {
     scrape.set(&table::RAFT_CURRENT_STATE, &[("current_state", state)], 1.0);
     scrape.set(&table::RAFT_CURRENT_LEADER, &[], f64::from(quorum.leader_id));
     if leads {
+        scrape.set(&table::LAST_APPLIED_RECORD_LAG_MS, &[], 0.0);
         // As in Kafka: a leader has voted for itself.
         scrape.set(&table::RAFT_CURRENT_VOTE, &[], f64::from(broker.id));
         let (mean, longest) = broker.cluster.commit_latency_ms();
         scrape.set(&table::RAFT_COMMIT_LATENCY_AVG, &[], mean);
         scrape.set(&table::RAFT_COMMIT_LATENCY_MAX, &[], longest);
+    }
+    // As in Kafka, a quorum of one tells that it has nobody to talk to.
+    if quorum.voters.len() + quorum.observers.len() <= 1 {
+        for nothing in [
+            &table::RAFT_FETCH_RATE,
+            &table::RAFT_INCOMING_BYTES,
+            &table::RAFT_OUTGOING_BYTES,
+            &table::RAFT_REQUESTS,
+            &table::RAFT_RESPONSES,
+        ] {
+            scrape.set(nothing, &[], 0.0);
+        }
     }
     scrape.set(&table::RAFT_CURRENT_EPOCH, &[], f64::from(quorum.leader_epoch));
     scrape.set(&table::RAFT_HIGH_WATERMARK, &[], quorum.high_watermark as f64);
