@@ -521,18 +521,21 @@ fn a_refused_client_is_told_of_once_in_a_log_whose_levels_change() {
     assert!(refused[0].contains("there is no topic nowhere"), "{refused:?}");
 
     assert!(lines("DEBUG").is_empty());
-    assert_eq!(set_level(&mut client, "1", "ottla::api", "DEBUG"), (0, String::new()));
+    assert_eq!(set_level(&mut client, "1", "ottla.api", "DEBUG"), (0, String::new()));
     assert_eq!(asks_for(&mut client, "nowhere"), 3);
     eventually("requests are told of", || lines("DEBUG").iter().any(|line| line.contains("Metadata")).then_some(()));
-    assert_eq!(set_level(&mut client, "1", "ottla::api", "INFO"), (0, String::new()));
+    assert_eq!(set_level(&mut client, "1", "ottla.api", "INFO"), (0, String::new()));
     let told = lines("DEBUG").len();
     assert_eq!(asks_for(&mut client, "nowhere"), 3);
     assert_eq!(
-        set_level(&mut client, "1", "ottla::nothing", "INFO"),
-        (40, "Logger ottla::nothing does not exist!".into())
+        set_level(&mut client, "1", "ottla.nothing", "INFO"),
+        (40, "Logger ottla.nothing does not exist!".into())
     );
     // Lines come in the order of events: what was told before this one is there.
-    assert_eq!(set_level(&mut client, "1", "ottla::net", "INFO"), (0, String::new()));
+    let tool =
+        ["configs", "--bootstrap-server", plain.address(), "--entity-type", "broker-loggers", "--entity-name", "1"];
+    let done = command(&tool).args(["--alter", "--add-config", "ottla.net=INFO"]).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
     eventually("a change is told of", || (lines("the log level was changed").len() == 3).then_some(()));
     assert_eq!(lines("DEBUG").len(), told, "{:?}", lines("DEBUG"));
 }
