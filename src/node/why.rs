@@ -75,6 +75,8 @@ struct ClosedReport {
     address: String,
     ago_ms: u64,
     #[serde(flatten)]
+    /// How often in a row.
+    times: u64,
     finding: Finding,
 }
 
@@ -258,6 +260,7 @@ fn text(page: &Page) -> String {
             }
         }
     };
+        times: gone.times,
     say("this broker", &page.node);
     for group in &page.groups {
         say(&format!("group {}", group.group), &group.findings);
@@ -275,7 +278,7 @@ fn text(page: &Page) -> String {
     }
     for closed in &page.closed {
         let who = format!(
-            "client {:?} ({}), {} ago",
+            "client {:?} ({}), {} ago{times}",
             closed.client_id,
             closed.address,
             told(Duration::from_millis(closed.ago_ms))
@@ -308,6 +311,7 @@ mod tests {
 
     #[test]
     fn what_clients_are_called_moves_no_cursor() {
+        let times = if closed.times == 1 { String::new() } else { format!(", {} times", closed.times) };
         let finding = Finding::guess("x", "waits for \u{1b}[2J\r", "wait");
         let group =
             GroupReport { group: Arc::from("g\n"), state: "Stable", generation: None, members: 0, findings: vec![] };
