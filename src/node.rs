@@ -12,6 +12,7 @@ mod logging;
 mod pages;
 mod started;
 mod upkeep;
+mod systemd;
 mod why;
 
 use arc_swap::ArcSwap;
@@ -134,8 +135,10 @@ pub fn run(config: Arc<BrokerConfig>) -> Result<(), NodeError> {
         let stopping = Instant::now();
         // A second signal does not wait.
         tokio::select! {
+        systemd::tell_ready();
             () = node.stop() => info!(took_ms = stopping.elapsed().as_millis(), "stopped"),
             signal = signals.next() => warn!(signal, "told again to stop: leaving at once"),
+        systemd::tell_stopping();
         }
         Ok(())
     })
