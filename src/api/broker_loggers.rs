@@ -1,6 +1,6 @@
 //! Log levels as configuration of the resource BROKER_LOGGER (KIP-412): read by DescribeConfigs, changed by IncrementalAlterConfigs.
 //!
-//! The rules and sentences are those of Kafka's `RuntimeLoggerManager`. Loggers are named as the program's modules are (`ottla::net`), all of them `root`.
+//! The rules and sentences are those of Kafka's `RuntimeLoggerManager`. Loggers are named as the program's modules are (`ottla.net`), all of them `root`.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
@@ -112,7 +112,7 @@ mod tests {
 
     impl Loggers for Two {
         fn levels(&self) -> BTreeMap<String, LogLevel> {
-            BTreeMap::from([("root".into(), LogLevel::Info), ("ottla::net".into(), LogLevel::Debug)])
+            BTreeMap::from([("root".into(), LogLevel::Info), ("ottla.net".into(), LogLevel::Debug)])
         }
 
         fn set(&self, _: &str, _: Option<LogLevel>) -> Result<(), NotOurs> {
@@ -123,8 +123,8 @@ mod tests {
     #[test]
     fn changes_are_checked_as_kafka_does() {
         let said = |logger, operation, value| check(&Two, logger, operation, value).unwrap_err();
-        assert_eq!(check(&Two, "ottla::net", 0, Some("WARN")), Ok(("ottla::net", Some(LogLevel::Warn))));
-        assert_eq!(check(&Two, "ottla::net", 1, None), Ok(("ottla::net", None)));
+        assert_eq!(check(&Two, "ottla.net", 0, Some("WARN")), Ok(("ottla.net", Some(LogLevel::Warn))));
+        assert_eq!(check(&Two, "ottla.net", 1, None), Ok(("ottla.net", None)));
         for (logger, operation, value, error, message) in [
             ("x", 0, Some("WARN"), ResponseError::InvalidConfig, "Logger x does not exist!"),
             ("x", 1, None, ResponseError::InvalidConfig, "Logger x does not exist!"),
@@ -166,7 +166,7 @@ mod tests {
         let told = describe(&Two);
         let pairs: Vec<_> =
             told.iter().map(|one| (one.name.as_str(), one.value.as_deref(), one.config_source)).collect();
-        assert_eq!(pairs, [("ottla::net", Some("DEBUG"), 6), ("root", Some("INFO"), 6)]);
+        assert_eq!(pairs, [("ottla.net", Some("DEBUG"), 6), ("root", Some("INFO"), 6)]);
         assert!(told.iter().all(|one| !one.read_only && !one.is_sensitive));
     }
 }

@@ -22,6 +22,7 @@ mod quorum_tests;
 pub mod raft;
 pub mod record;
 mod status;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,7 @@ pub use image::{MetadataImage, NO_OFFSET, Topic};
 pub use publish::{Publication, Subscription};
 pub use record::{ConfigResource, NO_LEADER, PartitionState, ResourceKind};
 pub use status::{QuorumStatus, ReplicaStatus};
+pub use telemetry::ClusterMetrics;
 
 use crate::metrics::sampled::Sampled;
 use crate::store::quorum::{LentStore, QuorumStorage};
@@ -73,6 +75,7 @@ pub struct ClusterOptions {
     pub store: Arc<dyn QuorumStorage>,
     pub clock: SharedClock,
     pub timing: QuorumTiming,
+    pub metrics: ClusterMetrics,
 }
 
 /// Raft's times. Heartbeats must be much shorter than the election time-out.
@@ -125,6 +128,7 @@ pub struct Cluster {
     clock: SharedClock,
     last_contacts: LastContacts,
     commit_latency_ms: Arc<Sampled>,
+    metrics: ClusterMetrics,
     producer_ids: producer_ids::ProducerIds,
 }
 
@@ -138,7 +142,8 @@ impl Cluster {
         let start = |error: &dyn std::fmt::Display| ClusterError::Start(error.to_string());
         let publisher = Publisher::new();
         let last_contacts = LastContacts::default();
-        let ClusterOptions { node_id, cluster_id, features, voters, transport, store, clock, timing } = options;
+        let ClusterOptions { node_id, cluster_id, features, voters, transport, store, clock, timing, metrics } =
+            options;
         let (store, store_closed) = LentStore::new(store);
         let machine = StateMachine::open(store.clone(), publisher.clone()).map_err(|error| start(&error))?;
         let log = LogStore::open(store).map_err(|error| start(&error))?;
@@ -174,6 +179,7 @@ impl Cluster {
             clock,
             last_contacts,
             commit_latency_ms,
+            metrics,
             producer_ids: producer_ids::ProducerIds::default(),
         });
         if let (true, leads) = cluster.only_voter().await? {
@@ -246,7 +252,7 @@ impl Cluster {
     ) -> Result<(T, i64), ClusterError> {
         let (sender, receiver) = oneshot::channel();
         let proposals = self.proposals.lock().clone().ok_or(ClusterError::Closed)?;
-        proposals.send(proposal(decide, sender)).map_err(|_| ClusterError::Closed)?;
+        proposals.send(proposal(decide, sender, &self.metrics)).map_err(|_| ClusterError::Closed)?;
         receiver.await.map_err(|_| ClusterError::Closed)?
     }
 

@@ -16,6 +16,7 @@ use super::image::MetadataImage;
 use super::publish::Publisher;
 use super::raft::{Applied, MemberId, Raft};
 use super::record::{Command, Record};
+use super::telemetry::ClusterMetrics;
 use crate::metrics::sampled::Sampled;
 
 /// Decisions stop joining an entry when it holds about this many partitions and other records: an entry is kept in memory whole.
@@ -58,7 +59,9 @@ struct Batch {
 pub(super) fn proposal<T: Send + 'static>(
     decide: impl FnOnce(&MetadataImage) -> Decision<T> + Send + 'static,
     reply: tokio::sync::oneshot::Sender<Result<(T, i64), ClusterError>>,
+    metrics: &ClusterMetrics,
 ) -> Proposal {
+    let (metrics, asked) = (metrics.clone(), Instant::now());
     Box::new(move |image| {
         let image = match image {
             Ok(image) => image,
@@ -68,7 +71,11 @@ pub(super) fn proposal<T: Send + 'static>(
                 return None;
             }
         };
-        let Ok(decision) = catch_unwind(AssertUnwindSafe(|| decide(image))) else {
+        metrics.queue_ms.record(asked.elapsed().as_secs_f64() * 1000.0);
+        let began = Instant::now();
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(image)));
+        metrics.decide_ms.record(began.elapsed().as_secs_f64() * 1000.0);
+        let Ok(decision) = decided else {
             tracing::error!("a metadata decision failed");
             let _ = reply.send(Err(ClusterError::Internal("a metadata decision failed".to_owned())));
             return None;

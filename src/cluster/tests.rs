@@ -65,6 +65,7 @@ pub(super) fn options(node_id: BrokerId, store: Arc<dyn QuorumStorage>) -> Clust
         store,
         clock: Arc::new(SystemClock),
         timing: QuorumTiming::default(),
+        metrics: ClusterMetrics::default(),
     }
 }
 

@@ -196,9 +196,10 @@ mod tests {
     fn all_that_is_shown_is_in_the_table_under_each_of_its_names() {
         let registry = Registry::new();
         registry.topic(&"x".into()).produced(1, 1);
-        let from_elsewhere = ["brokertopicmetrics", "process_", "_rate", "series_left_out"];
+        let from_elsewhere = ["brokertopicmetrics", "process_", "series_left_out"];
         for metric in table::ALL {
-            if from_elsewhere.iter().any(|part| metric.name.contains(part)) {
+            let is_rate = table::RATES.iter().any(|(_, rate)| rate == metric);
+            if is_rate || from_elsewhere.iter().any(|part| metric.name.contains(part)) {
                 continue;
             }
             let labels: Vec<(&'static str, &str)> = metric.labels.iter().map(|name| (*name, "x")).collect();

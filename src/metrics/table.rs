@@ -1,8 +1,9 @@
 //! Every metric: its names, kind, help and labels.
 //!
 //! Kafka's own metrics have the names that dashboards know, of both families: those of Strimzi's JMX exporter rules (`..._total` for counters), and
-//! those of the rules behind Grafana's dashboard 721, the Kafka mixin and Confluent's stacks (`...persec`). Topics and groups have kafka_exporter's names. What
-//! begins with `ottla_` is Ottla's own. A name that is not here cannot be registered.
+//! those of the rules behind Grafana's dashboard 721, the Kafka mixin and Confluent's stacks (`...persec`). Where the dashboards for Strimzi's metrics reporter
+//! ask for others (`...persec_total`), those are there, too. Topics and groups have kafka_exporter's names. What begins with `ottla_` is Ottla's own. A name
+//! that is not here cannot be registered.
 
 /// What a metric's value means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,26 +68,33 @@ pub static RATES: &[(&Metric, &Metric)] = &[
 ];
 
 metrics! {
-    MESSAGES_IN, "kafka_server_brokertopicmetrics_messagesin_total" | "kafka_server_brokertopicmetrics_messagesinpersec", Counter, ["topic"], NAMES,
+    MESSAGES_IN, "kafka_server_brokertopicmetrics_messagesin_total" | "kafka_server_brokertopicmetrics_messagesinpersec"
+        | "kafka_server_brokertopicmetrics_messagesinpersec_total", Counter, ["topic"], NAMES,
         "Records appended.";
-    BYTES_IN, "kafka_server_brokertopicmetrics_bytesin_total" | "kafka_server_brokertopicmetrics_bytesinpersec", Counter, ["topic"], NAMES,
+    BYTES_IN, "kafka_server_brokertopicmetrics_bytesin_total" | "kafka_server_brokertopicmetrics_bytesinpersec"
+        | "kafka_server_brokertopicmetrics_bytesinpersec_total", Counter, ["topic"], NAMES,
         "Bytes of record batches appended for producers.";
-    BYTES_OUT, "kafka_server_brokertopicmetrics_bytesout_total" | "kafka_server_brokertopicmetrics_bytesoutpersec", Counter, ["topic"], NAMES,
+    BYTES_OUT, "kafka_server_brokertopicmetrics_bytesout_total" | "kafka_server_brokertopicmetrics_bytesoutpersec"
+        | "kafka_server_brokertopicmetrics_bytesoutpersec_total", Counter, ["topic"], NAMES,
         "Bytes of record batches sent to consumers.";
     BYTES_REJECTED, "kafka_server_brokertopicmetrics_bytesrejected_total"
         | "kafka_server_brokertopicmetrics_bytesrejectedpersec", Counter, ["topic"], NAMES,
         "Bytes of record batches refused.";
     TOTAL_PRODUCE_REQUESTS, "kafka_server_brokertopicmetrics_totalproducerequests_total"
-        | "kafka_server_brokertopicmetrics_totalproducerequestspersec", Counter, ["topic"], NAMES,
+        | "kafka_server_brokertopicmetrics_totalproducerequestspersec"
+        | "kafka_server_brokertopicmetrics_totalproducerequestspersec_total", Counter, ["topic"], NAMES,
         "Partitions produced to, by request.";
     TOTAL_FETCH_REQUESTS, "kafka_server_brokertopicmetrics_totalfetchrequests_total"
-        | "kafka_server_brokertopicmetrics_totalfetchrequestspersec", Counter, ["topic"], NAMES,
+        | "kafka_server_brokertopicmetrics_totalfetchrequestspersec"
+        | "kafka_server_brokertopicmetrics_totalfetchrequestspersec_total", Counter, ["topic"], NAMES,
         "Partitions fetched from, by request.";
     FAILED_PRODUCE_REQUESTS, "kafka_server_brokertopicmetrics_failedproducerequests_total"
-        | "kafka_server_brokertopicmetrics_failedproducerequestspersec", Counter, ["topic"], NAMES,
+        | "kafka_server_brokertopicmetrics_failedproducerequestspersec"
+        | "kafka_server_brokertopicmetrics_failedproducerequestspersec_total", Counter, ["topic"], NAMES,
         "Partitions whose produce failed.";
     FAILED_FETCH_REQUESTS, "kafka_server_brokertopicmetrics_failedfetchrequests_total"
-        | "kafka_server_brokertopicmetrics_failedfetchrequestspersec", Counter, ["topic"], NAMES,
+        | "kafka_server_brokertopicmetrics_failedfetchrequestspersec"
+        | "kafka_server_brokertopicmetrics_failedfetchrequestspersec_total", Counter, ["topic"], NAMES,
         "Partitions whose fetch failed.";
     PRODUCE_CONVERSIONS, "kafka_server_brokertopicmetrics_producemessageconversions_total"
         | "kafka_server_brokertopicmetrics_producemessageconversionspersec", Counter, ["topic"], NAMES,
@@ -120,6 +128,8 @@ metrics! {
     HANDLER_IDLE, "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent"
         | "kafka_server_kafkarequesthandlerpool_requesthandleravgidlepercent_oneminuterate", Gauge, [], 1,
         "Share of the last minute in which the threads for connections and requests had nothing to do, from 0 to 1. They are the same ones.";
+    HANDLER_IDLE_NANOS, "kafka_server_kafkarequesthandlerpool_requesthandleravgidlepercent_total", Counter, [], 1,
+        "Nanoseconds in which the threads for connections and requests had nothing to do, on the average of all threads.";
     ACCEPTOR_BLOCKED, "kafka_network_acceptor_acceptorblocked_total" | "kafka_network_acceptor_acceptorblockedpercent", Counter, ["listener"], CLOSED,
         "Nanoseconds for which no connection was accepted, because of max.connections.";
     CONNECTION_COUNT, "kafka_server_socket_server_metrics_connection_count"
@@ -170,6 +180,8 @@ metrics! {
         "Times that a partition led here won replicas in sync.";
     REPLICA_FETCHER_MAX_LAG, "kafka_server_replicafetchermanager_maxlag", Gauge, ["clientid"], 1,
         "Records by which the slowest follower on this broker is behind.";
+    REPLICA_FETCHER_MIN_RATE, "kafka_server_replicafetchermanager_minfetchrate", Gauge, ["clientid"], 1,
+        "Fetches per second of the follower on this broker that fetches least often; 0 where there is none.";
     ACTIVE_CONTROLLER_COUNT, "kafka_controller_kafkacontroller_activecontrollercount", Gauge, [], 1,
         "1 on the active controller, 0 elsewhere.";
     OFFLINE_PARTITIONS_COUNT, "kafka_controller_kafkacontroller_offlinepartitionscount", Gauge, [], 1,
@@ -184,10 +196,20 @@ metrics! {
         "Brokers that are not fenced.";
     FENCED_BROKER_COUNT, "kafka_controller_kafkacontroller_fencedbrokercount", Gauge, [], 1,
         "Brokers that are fenced.";
+    METADATA_ERROR_COUNT, "kafka_controller_kafkacontroller_metadataerrorcount", Gauge, [], 1,
+        "Times that this node could not follow a change of the metadata.";
+    LAST_APPLIED_RECORD_LAG_MS, "kafka_controller_kafkacontroller_lastappliedrecordlagms", Gauge, [], 1,
+        "Milliseconds by which this node is behind the metadata log; 0 on the active controller.";
+    EVENT_QUEUE_TIME_MS, "kafka_controller_controllereventmanager_eventqueuetimems", Histogram, [], 1,
+        "Milliseconds that a change of the metadata waited for those before it.";
+    EVENT_QUEUE_PROCESSING_TIME_MS, "kafka_controller_controllereventmanager_eventqueueprocessingtimems", Histogram, [], 1,
+        "Milliseconds that it then took to decide.";
     UNCLEAN_LEADER_ELECTIONS, "kafka_controller_controllerstats_uncleanleaderelections_total"
-        | "kafka_controller_controllerstats_uncleanleaderelectionspersec", Counter, [], 1,
+        | "kafka_controller_controllerstats_uncleanleaderelectionspersec"
+        | "kafka_controller_controllerstats_uncleanleaderelectionspersec_total", Counter, [], 1,
         "Times that a replica that was not in sync became leader.";
-    RAFT_CURRENT_STATE, "kafka_server_raftmetrics_current_state" | "kafka_server_raft_metrics_current_state", Gauge, ["current_state"], 1,
+    RAFT_CURRENT_STATE, "kafka_server_raftmetrics_current_state" | "kafka_server_raft_metrics_current_state"
+        | "kafka_server_raft_metrics_current_state_info", Gauge, ["current_state"], 1,
         "1, with this node's part in the metadata quorum.";
     RAFT_CURRENT_LEADER, "kafka_server_raftmetrics_current_leader" | "kafka_server_raft_metrics_current_leader", Gauge, [], 1,
         "The node that leads the metadata quorum; -1 when unknown.";
@@ -201,6 +223,16 @@ metrics! {
         "The metadata log's end.";
     RAFT_APPEND_RATE, "kafka_server_raftmetrics_append_records_rate" | "kafka_server_raft_metrics_append_records_rate", Gauge, [], 1,
         "Entries appended to the metadata log per second.";
+    RAFT_FETCH_RATE, "kafka_server_raftmetrics_fetch_records_rate" | "kafka_server_raft_metrics_fetch_records_rate", Gauge, [], 1,
+        "Entries of the metadata log fetched from its leader per second.";
+    RAFT_INCOMING_BYTES, "kafka_server_raftchannelmetrics_incoming_byte_total" | "kafka_server_raft_channel_metrics_incoming_byte", Counter, [], 1,
+        "Bytes that this node received from the other members of the metadata quorum.";
+    RAFT_OUTGOING_BYTES, "kafka_server_raftchannelmetrics_outgoing_byte_total" | "kafka_server_raft_channel_metrics_outgoing_byte", Counter, [], 1,
+        "Bytes that this node sent to the other members of the metadata quorum.";
+    RAFT_REQUESTS, "kafka_server_raftchannelmetrics_request_total" | "kafka_server_raft_channel_metrics_request", Counter, [], 1,
+        "Requests that this node sent to the other members of the metadata quorum.";
+    RAFT_RESPONSES, "kafka_server_raftchannelmetrics_response_total" | "kafka_server_raft_channel_metrics_response", Counter, [], 1,
+        "Answers that this node received from the other members of the metadata quorum.";
     RAFT_COMMIT_LATENCY_AVG, "kafka_server_raftmetrics_commit_latency_avg" | "kafka_server_raft_metrics_commit_latency_avg", Gauge, [], 1,
         "Milliseconds from the write of an entry of the metadata log until it is committed and applied, on the average of the last minute.";
     RAFT_COMMIT_LATENCY_MAX, "kafka_server_raftmetrics_commit_latency_max" | "kafka_server_raft_metrics_commit_latency_max", Gauge, [], 1,

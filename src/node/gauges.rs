@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -15,10 +15,6 @@ use crate::metrics::{Metric, Scrape, table};
 use crate::replica::Partition;
 use crate::store::Health;
 
-/// Kafka's numbers for a broker's state.
-const RUNNING: f64 = 3.0;
-const SHUTTING_DOWN: f64 = 7.0;
-
 /// Over how long the threads' idle share is told: Kafka's one-minute rate.
 const IDLE_WINDOW: Duration = Duration::from_secs(60);
 
@@ -27,12 +23,20 @@ pub struct Workers {
     runtime: Handle,
     /// Busy time of all threads, at most a window old but for the first.
     samples: Mutex<VecDeque<(Instant, Duration)>>,
+    began: Instant,
+    /// What was told last of the idle time: busy time is counted when it ends, and a counter must not fall.
+    idle_nanos: AtomicU64,
 }
 
 impl Workers {
     /// Must be called within the runtime.
     pub fn new() -> Self {
-        let workers = Self { runtime: Handle::current(), samples: Mutex::default() };
+        let workers = Self {
+            runtime: Handle::current(),
+            samples: Mutex::default(),
+            began: Instant::now(),
+            idle_nanos: AtomicU64::new(0),
+        };
         workers.sample();
         workers
     }
@@ -51,6 +55,14 @@ impl Workers {
         }
     }
 
+    /// Of one thread on the average, since the node began.
+    fn idle_nanos(&self) -> u64 {
+        let threads = u32::try_from(self.runtime.metrics().num_workers()).unwrap_or(u32::MAX).max(1);
+        let idle = self.began.elapsed().saturating_sub(self.busy() / threads);
+        let idle = u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX);
+        self.idle_nanos.fetch_max(idle, Ordering::Relaxed).max(idle)
+    }
+
     /// From 0 to 1.
     fn idle(&self) -> f64 {
         let Some((taken, before)) = self.samples.lock().front().copied() else { return 1.0 };
@@ -61,15 +73,14 @@ impl Workers {
 }
 
 /// Has the broker's gauges computed at each scrape.
-pub fn register(broker: &Arc<Broker>, serving: &Arc<AtomicBool>, workers: &Arc<Workers>) {
-    let (weak, serving, workers) = (Arc::downgrade(broker), Arc::clone(serving), Arc::clone(workers));
+pub fn register(broker: &Arc<Broker>, workers: &Arc<Workers>) {
+    let (weak, workers) = (Arc::downgrade(broker), Arc::clone(workers));
     broker.metrics.on_scrape(move |scrape| {
         let Some(broker) = weak.upgrade() else { return };
-        let state = if serving.load(Ordering::Acquire) { RUNNING } else { SHUTTING_DOWN };
-        scrape.set(&table::BROKER_STATE, &[], state);
         let idle = workers.idle();
         scrape.set(&table::NETWORK_IDLE, &[], idle);
         scrape.set(&table::HANDLER_IDLE, &[], idle);
+        scrape.set(&table::HANDLER_IDLE_NANOS, &[], workers.idle_nanos() as f64);
         let with_partitions = broker.config().metrics_partition_series;
         partitions(&broker, with_partitions, scrape);
         stores(&broker, scrape);
@@ -150,6 +161,7 @@ fn partitions(broker: &Broker, with_series: bool, scrape: &mut Scrape) {
     // A broker that follows nobody is behind nobody; followers will tell here by how much they are.
     if u32::try_from(all.len()).is_ok_and(|all| all == led) {
         scrape.set(&table::REPLICA_FETCHER_MAX_LAG, &[("clientid", "Replica")], 0.0);
+        scrape.set(&table::REPLICA_FETCHER_MIN_RATE, &[("clientid", "Replica")], 0.0);
     }
 }
 
@@ -239,11 +251,24 @@ fn cluster(broker: &Broker, scrape: &mut Scrape) {
     scrape.set(&table::RAFT_CURRENT_STATE, &[("current_state", state)], 1.0);
     scrape.set(&table::RAFT_CURRENT_LEADER, &[], f64::from(quorum.leader_id));
     if leads {
+        scrape.set(&table::LAST_APPLIED_RECORD_LAG_MS, &[], 0.0);
         // As in Kafka: a leader has voted for itself.
         scrape.set(&table::RAFT_CURRENT_VOTE, &[], f64::from(broker.id));
         let (mean, longest) = broker.cluster.commit_latency_ms();
         scrape.set(&table::RAFT_COMMIT_LATENCY_AVG, &[], mean);
         scrape.set(&table::RAFT_COMMIT_LATENCY_MAX, &[], longest);
+    }
+    // As in Kafka, a quorum of one tells that it has nobody to talk to.
+    if quorum.voters.len() + quorum.observers.len() <= 1 {
+        for nothing in [
+            &table::RAFT_FETCH_RATE,
+            &table::RAFT_INCOMING_BYTES,
+            &table::RAFT_OUTGOING_BYTES,
+            &table::RAFT_REQUESTS,
+            &table::RAFT_RESPONSES,
+        ] {
+            scrape.set(nothing, &[], 0.0);
+        }
     }
     scrape.set(&table::RAFT_CURRENT_EPOCH, &[], f64::from(quorum.leader_epoch));
     scrape.set(&table::RAFT_HIGH_WATERMARK, &[], quorum.high_watermark as f64);

@@ -37,7 +37,7 @@ const VARIABLE: &str = "OTTLA_LOG";
 
 #[derive(Debug, Error)]
 #[error(
-    "{VARIABLE} is {value:?}: {problem}; give it levels as in info,ottla::net=debug (off, error, warn, info, debug, trace)"
+    "{VARIABLE} is {value:?}: {problem}; give it levels as in info,ottla.net=debug (off, error, warn, info, debug, trace)"
 )]
 pub struct LogLevelsError {
     value: String,
@@ -66,22 +66,22 @@ pub fn install(format: LogFormat) -> Result<Arc<dyn Loggers>, LogLevelsError> {
     }
 }
 
-/// Levels from a list such as `info,ottla::net=debug`. What it does not say of the root is preset.
+/// Levels from a list such as `info,ottla.net=debug`. What it does not name is preset: the root's level is meant for this program, and makes a library quieter,
+/// never louder.
 fn parse(text: &str) -> Result<BTreeMap<String, LogLevel>, LogLevelsError> {
-    let parsed: Targets = text.parse().map_err(|error: tracing_subscriber::filter::ParseError| LogLevelsError {
-        value: text.to_owned(),
-        problem: error.to_string(),
+    let parsed: Targets = target_of(text).parse().map_err(|error: tracing_subscriber::filter::ParseError| {
+        LogLevelsError { value: text.to_owned(), problem: error.to_string() }
     })?;
     let mut own: BTreeMap<String, LogLevel> =
         parsed.iter().map(|(target, level)| (target.to_owned(), of_filter(level))).collect();
-    match parsed.default_level() {
-        Some(level) => drop(own.insert(ROOT_LOGGER.to_owned(), of_filter(level))),
-        None => {
-            for (name, level) in PRESETS {
-                own.entry(name.to_owned()).or_insert(level);
-            }
+    let root = parsed.default_level().map_or(LogLevel::Info, of_filter);
+    let named = own.clone();
+    for (name, level) in PRESETS {
+        if !with_those_above(name).any(|above| named.contains_key(above)) {
+            own.insert(name.to_owned(), level.min(root));
         }
     }
+    own.insert(ROOT_LOGGER.to_owned(), root);
     Ok(own)
 }
 
@@ -123,22 +123,28 @@ struct OwnLog {
 
 impl Loggers for OwnLog {
     fn levels(&self) -> BTreeMap<String, LogLevel> {
-        levels(&self.own.lock(), &self.seen.0.lock())
+        let levels = levels(&self.own.lock(), &self.seen.0.lock());
+        levels.into_iter().map(|(target, level)| (target.replace("::", "."), level)).collect()
     }
 
     fn set(&self, logger: &str, level: Option<LogLevel>) -> Result<(), NotOurs> {
-        let mut own = self.own.lock();
+        let (mut own, target) = (self.own.lock(), target_of(logger));
         match level {
-            Some(level) => drop(own.insert(logger.to_owned(), level)),
+            Some(level) => drop(own.insert(target, level)),
             // The root has one always.
             None if logger == ROOT_LOGGER => {}
-            None => drop(own.remove(logger)),
+            None => drop(own.remove(&target)),
         }
         self.handle.reload(targets(&own)).map_err(|_| NotOurs)
     }
 }
 
-/// Every logger with the level in force.
+/// The target that a logger's lines have: a module's path.
+fn target_of(logger: &str) -> String {
+    logger.replace('.', "::")
+}
+
+/// Every target with the level in force.
 fn levels(own: &BTreeMap<String, LogLevel>, seen: &BTreeSet<&'static str>) -> BTreeMap<String, LogLevel> {
     let rooms = ROOMS.iter().map(|room| format!("{CRATE}::{room}"));
     let names = rooms.chain([ROOT_LOGGER.to_owned(), CRATE.to_owned()]).chain(own.keys().cloned());
@@ -219,23 +225,31 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             let is_on = || tracing::enabled!(target: "ottla::net::listener", tracing::Level::DEBUG);
             assert!(!is_on());
-            log.set("ottla::net", Some(LogLevel::Debug)).unwrap();
-            assert!(is_on() && log.levels()["ottla::net::listener"] == LogLevel::Debug);
-            log.set("ottla::net", None).unwrap();
-            assert!(!is_on() && log.levels()["ottla::net"] == LogLevel::Info);
+            log.set("ottla.net", Some(LogLevel::Debug)).unwrap();
+            assert!(is_on() && log.levels()["ottla.net.listener"] == LogLevel::Debug);
+            log.set("ottla.net", None).unwrap();
+            assert!(!is_on() && log.levels()["ottla.net"] == LogLevel::Info);
             log.set("root", Some(LogLevel::Trace)).unwrap();
             log.set("root", None).unwrap();
-            assert!(is_on() && log.exists("ottla::net::listener") && !log.exists("ottla::nett"));
+            assert!(is_on() && log.exists("ottla.net.listener") && !log.exists("ottla.nett"));
         });
     }
 
     #[test]
     fn the_variable_is_read_or_refused() {
-        let read = parse("warn,ottla::net=trace").unwrap();
-        assert_eq!(read, own(&[("root", LogLevel::Warn), ("ottla::net", LogLevel::Trace)]));
-        let partial = parse("ottla::net=trace").unwrap();
-        let expected: Vec<_> = PRESETS.into_iter().chain([("ottla::net", LogLevel::Trace)]).collect();
-        assert_eq!(partial, own(&expected));
+        let raft = ("openraft", "openraft::core::raft_core");
+        for (text, expected) in [
+            ("info", vec![("root", LogLevel::Info), (raft.0, LogLevel::Warn), (raft.1, LogLevel::Error)]),
+            ("debug", vec![("root", LogLevel::Debug), (raft.0, LogLevel::Warn), (raft.1, LogLevel::Error)]),
+            ("off", vec![("root", LogLevel::Fatal), (raft.0, LogLevel::Fatal), (raft.1, LogLevel::Fatal)]),
+            ("error,openraft=trace", vec![("root", LogLevel::Error), (raft.0, LogLevel::Trace)]),
+        ] {
+            assert_eq!(parse(text).unwrap(), own(&expected), "{text}");
+        }
+        for partial in ["ottla::net=trace", "ottla.net=trace"] {
+            let expected: Vec<_> = PRESETS.into_iter().chain([("ottla::net", LogLevel::Trace)]).collect();
+            assert_eq!(parse(partial).unwrap(), own(&expected));
+        }
         let error = parse("ottla::net=loud").unwrap_err().to_string();
         assert!(error.contains("OTTLA_LOG") && error.contains("loud"), "{error}");
     }

@@ -43,7 +43,7 @@ impl LogLevel {
 #[error("log levels belong to the program that this broker runs in, and are changed there")]
 pub struct NotOurs;
 
-/// The loggers of the program that a broker runs in.
+/// The loggers of the program that a broker runs in. They are named as its modules are, with dots, as Kafka's are named: kafka-configs takes no colons.
 pub trait Loggers: Send + Sync {
     /// Every logger with the level that is in force for it: its own, or that of the nearest one above.
     fn levels(&self) -> BTreeMap<String, LogLevel>;

@@ -425,6 +425,28 @@ fn connections_that_were_closed_say_why() {
 }
 
 #[test]
+fn connections_that_find_no_place_are_told_of() {
+    let broker = Watched::start(&[("max.connections", "1")]);
+    let _first = broker.client("first");
+    let node = |found: &Value| found["node"][0]["sentence"].as_str().map(str::to_owned);
+    let _second = TcpStream::connect(broker.broker.address()).unwrap();
+    let said = eventually("the second waits", || node(&broker.get("/why")));
+    assert!(said.starts_with("new connections to listener PLAINTEXT wait since "), "{said}");
+    assert!(said.ends_with(": all 1 that max.connections allows are open"), "{said}");
+
+    let broker = Watched::start(&[("max.connections.per.ip", "1")]);
+    let _first = broker.client("first");
+    for _ in 0..3 {
+        let mut refused = TcpStream::connect(broker.broker.address()).unwrap();
+        assert_eq!(refused.read(&mut [0; 1]).unwrap_or(0), 0);
+    }
+    let finding = broker.finding("127.0.0.1", "too_many_connections");
+    assert_eq!(finding["times"], 3, "{finding}");
+    let said = finding["sentence"].as_str().unwrap();
+    assert!(said.contains("max.connections.per.ip allows 1 connections of one address"), "{said}");
+}
+
+#[test]
 fn a_client_that_never_comes_to_the_advertised_address_is_told_of() {
     let broker = Watched::start(&[("advertised.listeners", "PLAINTEXT://kafka.invalid:29092")]);
     let mut lost = broker.client("lost");
@@ -521,18 +543,21 @@ fn a_refused_client_is_told_of_once_in_a_log_whose_levels_change() {
     assert!(refused[0].contains("there is no topic nowhere"), "{refused:?}");
 
     assert!(lines("DEBUG").is_empty());
-    assert_eq!(set_level(&mut client, "1", "ottla::api", "DEBUG"), (0, String::new()));
+    assert_eq!(set_level(&mut client, "1", "ottla.api", "DEBUG"), (0, String::new()));
     assert_eq!(asks_for(&mut client, "nowhere"), 3);
     eventually("requests are told of", || lines("DEBUG").iter().any(|line| line.contains("Metadata")).then_some(()));
-    assert_eq!(set_level(&mut client, "1", "ottla::api", "INFO"), (0, String::new()));
+    assert_eq!(set_level(&mut client, "1", "ottla.api", "INFO"), (0, String::new()));
     let told = lines("DEBUG").len();
     assert_eq!(asks_for(&mut client, "nowhere"), 3);
     assert_eq!(
-        set_level(&mut client, "1", "ottla::nothing", "INFO"),
-        (40, "Logger ottla::nothing does not exist!".into())
+        set_level(&mut client, "1", "ottla.nothing", "INFO"),
+        (40, "Logger ottla.nothing does not exist!".into())
     );
     // Lines come in the order of events: what was told before this one is there.
-    assert_eq!(set_level(&mut client, "1", "ottla::net", "INFO"), (0, String::new()));
+    let tool =
+        ["configs", "--bootstrap-server", plain.address(), "--entity-type", "broker-loggers", "--entity-name", "1"];
+    let done = command(&tool).args(["--alter", "--add-config", "ottla.net=INFO"]).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
     eventually("a change is told of", || (lines("the log level was changed").len() == 3).then_some(()));
     assert_eq!(lines("DEBUG").len(), told, "{:?}", lines("DEBUG"));
 }
