@@ -13,6 +13,10 @@ pub const BOOTSTRAP_SERVER: Opt = Opt::value(
     "Where to find the cluster: HOST:PORT of one broker or more, with commas.",
 );
 
+/// Kafka 4 has it no more, but init containers and scripts that were written for an older image give it.
+pub const BROKER_LIST: Opt =
+    Opt::value("broker-list", "servers to connect to", Kind::Text, "The older name of --bootstrap-server.").hidden();
+
 pub const COMMAND_CONFIG: Opt = Opt::value(
     "command-config",
     "config property file",
@@ -42,6 +46,14 @@ pub fn wants_json(parsed: &Parsed) -> Result<bool, Fault> {
         Some("json") => Ok(true),
         Some(other) => Err(Fault::thrown(format!("Invalid value {other} for --output: text and json are allowed"))),
     }
+}
+
+/// What `--bootstrap-server` says, or its older name where that is not given.
+///
+/// # Errors
+/// That one was given more than once.
+pub fn servers(parsed: &Parsed) -> Result<Option<&str>, Fault> {
+    Ok(parsed.value(BOOTSTRAP_SERVER)?.or(parsed.value(BROKER_LIST)?))
 }
 
 /// Reads the file that `option` names; none given is no properties.
