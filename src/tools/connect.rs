@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::options::{Kind, Opt, Parsed};
 use super::{Fault, Terminal};
-use crate::client::{Client, ClientProperties};
+use crate::client::{Client, ClientProperties, Notice};
+use std::sync::Arc;
 
 pub const BOOTSTRAP_SERVER: Opt = Opt::value(
     "bootstrap-server",
@@ -95,6 +96,11 @@ pub fn set_bootstrap(
     Ok(())
 }
 
+/// Shows on standard error what a client waits for.
+pub fn notice() -> Notice {
+    Arc::new(|text| eprintln!("WARN {text}"))
+}
+
 /// A client that shows on standard error what it waits for.
 ///
 /// # Errors
@@ -103,7 +109,7 @@ pub fn client(properties: &ClientProperties, terminal: &mut Terminal) -> Result<
     // What was printed so far comes before what the client may have to say.
     terminal.flush();
     match Client::new(properties) {
-        Ok(client) => Ok(client.on_notice(Box::new(|text| eprintln!("WARN {text}")))),
+        Ok(client) => Ok(client.on_notice(notice())),
         // Kafka's sentence, and then the reason, which Java shows further below.
         Err(error) => Err(Fault::thrown(format!("Failed to create new KafkaAdminClient\n{error}"))),
     }

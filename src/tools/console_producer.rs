@@ -298,7 +298,7 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
             }
         }
     });
-    let producer = Arc::new(Producer::start(&properties, on_done)?);
+    let producer = Arc::new(Producer::start(&properties, on_done, Some(connect::notice()))?);
     let of_signals = producer.clone();
     let _interrupt = Interrupt::listen_and_end(move || of_signals.flush())?;
     let mut lines = Lines { topic: &topic, reader: &reader, producer: &producer, sync, number: 0 };
