@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    ottla::cli::run(ottla::node::run)
+    ottla::cli::run(ottla::node::run, ottla::node::NodeError::is_refusal)
 }

@@ -80,7 +80,7 @@ const MAX_WORKER_THREADS: usize = 16;
 
 #[derive(Debug, Error)]
 pub enum NodeError {
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}, of log.dirs or metadata.log.dir: {source}{}", meta_properties::hint(source))]
     Directory { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -116,6 +116,17 @@ pub enum NodeError {
     MetricsPort { port: u16 },
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
+}
+
+impl NodeError {
+    /// Whether nothing was started because of what was configured, a log directory of somebody else's included.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::LogLevels(_) | Self::Clustered(_) => true,
+            Self::Meta(error) => !matches!(error, MetaError::Io { .. }),
+            _ => false,
+        }
+    }
 }
 
 /// Runs a node until SIGTERM or Ctrl-C. Blocks.

@@ -3,7 +3,7 @@
 
 use super::data_folder;
 use crate::config::image::{Image, RULES, is_known};
-use crate::config::{BrokerConfig, ConfigError, Settings};
+use crate::config::{BrokerConfig, ConfigError, Origin, Settings};
 use clap::Subcommand;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -101,6 +101,7 @@ pub(super) fn configure(
     output: &Path,
     environment: Vec<(String, String)>,
 ) -> Result<(), ImageError> {
+    let of_java_agent = address_of_java_agent(&environment);
     let mut said = Settings::default();
     said.load_environment(environment.clone())?;
     let image = said.image();
@@ -120,11 +121,34 @@ pub(super) fn configure(
     if let (Some(image), false) = (image, settings.contains("log.dirs") || settings.contains("log.dir")) {
         data_folder::set_for(image, &mut settings);
     }
+    if let (Some((variable, address)), false) = (of_java_agent, settings.contains("metrics.address")) {
+        eprintln!("ottla: metrics are served at {address}, where {variable} has Prometheus' Java agent serve them");
+        settings.set("metrics.address", address, Origin::Environment(variable.to_owned()));
+    }
     let config = BrokerConfig::new(settings)?;
     for notice in config.ignored_notices() {
         eprintln!("ottla: {notice}");
     }
     write(output, config.static_settings())
+}
+
+/// Where Prometheus' Java agent would serve metrics, and the variable that asks for it: `-javaagent:PATH/jmx_prometheus_javaagent.jar=[HOST:]PORT:FILE`. Whoever scrapes
+/// the broker goes there, and there is no Java machine that could load it.
+fn address_of_java_agent(environment: &[(String, String)]) -> Option<(&'static str, String)> {
+    ["KAFKA_OPTS", "KAFKA_JMX_OPTS", "KAFKA_JVM_PERFORMANCE_OPTS", "EXTRA_ARGS"].into_iter().find_map(|variable| {
+        let (_, options) = environment.iter().find(|(name, _)| name == variable)?;
+        let agents = options.split_whitespace().filter_map(|option| option.strip_prefix("-javaagent:"));
+        let (_, asked) = agents
+            .filter(|agent| agent.contains("jmx_prometheus_javaagent"))
+            .find_map(|agent| agent.split_once('='))?;
+        let parts: Vec<&str> = asked.split(':').collect();
+        let port_of = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0);
+        match parts.as_slice() {
+            [port, ..] if port_of(port).is_some() => Some((variable, format!(":{port}"))),
+            [host, port, ..] if port_of(port).is_some() => Some((variable, format!("{host}:{port}"))),
+            _ => None,
+        }
+    })
 }
 
 /// What nobody knows was told already, and is left out.
@@ -204,6 +228,28 @@ mod tests {
         assert_eq!((config.num_partitions, config.log_dirs()), (7, vec![PathBuf::from("/d")]));
         let config = configured(&[image, ("KAFKA_NODE_ID", "2")], None).unwrap();
         assert_eq!((config.num_partitions, config.node_id), (1, 2), "one variable replaces the defaults whole");
+    }
+
+    #[test]
+    fn metrics_are_served_where_the_java_agent_would_serve_them() {
+        let served = |pairs: &[(&str, &str)]| {
+            let address = configured(pairs, None).unwrap().metrics_address().unwrap();
+            (address.host, address.port)
+        };
+        let image = ("OTTLA_IMAGE", "apache");
+        let agent = ("KAFKA_OPTS", "-Xlog:gc -javaagent:/opt/jmx_prometheus_javaagent-0.20.0.jar=7071:/opt/jmx.yml");
+        assert_eq!(served(&[image, agent]), (None, 7071));
+        assert_eq!(configured(&[image, agent], None).unwrap().num_partitions, 7, "the defaults are kept");
+        assert_eq!(served(&[image, agent, ("KAFKA_METRICS_ADDRESS", ":9999")]), (None, 9999));
+        let other = ("EXTRA_ARGS", "-javaagent:/jmx_prometheus_javaagent.jar=127.0.0.1:5556:/jmx.yml");
+        assert_eq!(served(&[image, other]), (Some("127.0.0.1".into()), 5556));
+        for nothing in [
+            "-javaagent:/otel.jar=7071:x",
+            "-javaagent:/jmx_prometheus_javaagent.jar",
+            "-Dx=jmx_prometheus_javaagent.jar=1:2",
+        ] {
+            assert_eq!(served(&[image, ("KAFKA_OPTS", nothing)]), (None, 9404), "{nothing}");
+        }
     }
 
     #[test]

@@ -89,12 +89,13 @@ struct Overrides {
     overrides: Vec<String>,
 }
 
-/// Reads the process's arguments and environment, does what they say, and gives the exit code. `serve` runs a node until it ends.
-pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -> ExitCode {
+/// Reads the process's arguments and environment, does what they say, and gives the exit code. `serve` runs a node until it ends; `is_refusal` knows which of its
+/// errors say that the configuration is wrong.
+pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>, is_refusal: fn(&E) -> bool) -> ExitCode {
     let environment = environment();
     let words: Vec<OsString> = std::env::args_os().collect();
     if called_as("kafka-server-start") {
-        return server_start(environment, serve);
+        return server_start(environment, serve, is_refusal);
     }
     if let Some((tool, arguments)) = tools::called(&words) {
         return ExitCode::from(tools::run(tool, &arguments, &mut Terminal::standard()));
@@ -130,7 +131,7 @@ pub fn run<E: Display>(serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>) -
         }
         None => (None, arguments.overrides.overrides),
     };
-    serve_with(configuration(file, environment, &overrides), serve)
+    serve_with(configuration(file, environment, &overrides), serve, is_refusal)
 }
 
 /// Variables that are not Unicode are no settings.
@@ -149,6 +150,7 @@ fn called_as(wanted: &str) -> bool {
 fn serve_with<E: Display>(
     config: Result<BrokerConfig, ConfigError>,
     serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>,
+    is_refusal: fn(&E) -> bool,
 ) -> ExitCode {
     let config = match config {
         Ok(config) => config,
@@ -161,7 +163,7 @@ fn serve_with<E: Display>(
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ottla: {error}");
-            ExitCode::from(FAILED)
+            ExitCode::from(if is_refusal(&error) { REFUSED } else { FAILED })
         }
     }
 }
@@ -175,6 +177,7 @@ fn refused(error: impl Display) -> ExitCode {
 fn server_start<E: Display>(
     mut environment: Vec<(String, String)>,
     serve: impl FnOnce(Arc<BrokerConfig>) -> Result<(), E>,
+    is_refusal: fn(&E) -> bool,
 ) -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
@@ -187,7 +190,7 @@ fn server_start<E: Display>(
         Err(said) => return refused(format!("{said}\n{}", server_start::USAGE)),
     };
     environment.retain(|(name, _)| !image::is_property(name));
-    serve_with(configuration(Some(file), environment, &overrides), serve)
+    serve_with(configuration(Some(file), environment, &overrides), serve, is_refusal)
 }
 
 fn for_image(command: ImageCommand, environment: Vec<(String, String)>) -> ExitCode {

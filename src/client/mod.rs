@@ -67,12 +67,33 @@ pub struct ClusterView {
 }
 
 /// Told once each: what keeps a call from being done at once. See [`Client::on_notice`].
-pub type Notice = Box<dyn Fn(&str) + Send + Sync>;
+pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Who is told, and what was told already.
+#[derive(Default)]
+pub(super) struct Notices {
+    notice: Option<Notice>,
+    told: Mutex<HashSet<String>>,
+}
+
+impl Notices {
+    pub(super) fn new(notice: Option<Notice>) -> Arc<Self> {
+        Arc::new(Self { notice, told: Mutex::default() })
+    }
+
+    fn tell(&self, text: &str) {
+        if let Some(notice) = &self.notice
+            && self.told.lock().insert(text.to_owned())
+        {
+            notice(text);
+        }
+    }
+}
 
 /// A client of one cluster. Requests may be sent at the same time from many tasks.
 pub struct Client {
     settings: Settings,
-    notice: Option<Notice>,
+    notices: Arc<Notices>,
     state: Mutex<State>,
     /// One connection is made at a time, so that two requests to one broker share it.
     connecting: tokio::sync::Mutex<()>,
@@ -83,7 +104,6 @@ struct State {
     connections: HashMap<Address, Arc<Connection>>,
     view: Option<Arc<ClusterView>>,
     coordinators: HashMap<String, i32>,
-    noticed: HashSet<String>,
 }
 
 impl Client {
@@ -93,15 +113,34 @@ impl Client {
     /// [`ClientError::Config`].
     pub fn new(properties: &ClientProperties) -> Result<Self, ClientError> {
         let settings = properties.settings()?;
-        Ok(Self { settings, notice: None, state: Mutex::default(), connecting: tokio::sync::Mutex::default() })
+        Ok(Self {
+            settings,
+            notices: Arc::default(),
+            state: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Has `notice` told, once for each difference, what is in the way while a call is tried again: a broker that is not there yet, an advertised address that
     /// cannot be reached.
     #[must_use]
-    pub fn on_notice(mut self, notice: Notice) -> Self {
-        self.notice = Some(notice);
+    pub fn on_notice(self, notice: Notice) -> Self {
+        self.sharing(Notices::new(Some(notice)))
+    }
+
+    /// As [`Self::on_notice`], for clients of which the first that meets something tells it.
+    #[must_use]
+    pub(super) fn sharing(mut self, notices: Arc<Notices>) -> Self {
+        self.notices = notices;
         self
+    }
+
+    /// Tells what a producer or a consumer met that tries again by rules of its own: an address that nobody can connect to, above all one that is advertised. What
+    /// only broke off comes back by itself.
+    pub(super) fn tell_trouble(&self, error: &ClientError) {
+        if matches!(error, ClientError::Unreachable { .. } | ClientError::NotKafka { .. }) {
+            self.notices.tell(&format!("{error} Trying again."));
+        }
     }
 
     /// How long [`Self::send`] may take: `default.api.timeout.ms`.
@@ -167,7 +206,7 @@ impl Client {
                 Err(_) => None,
             };
             if let Some(error) = met {
-                self.tell(&format!("{error} Trying for {} s.", self.settings.api_timeout.as_secs()));
+                self.notices.tell(&format!("{error} Trying for {} s.", self.settings.api_timeout.as_secs()));
                 last = Some(error);
             }
             if Instant::now() + backoff >= deadline {
@@ -181,13 +220,6 @@ impl Client {
             }
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(self.settings.max_backoff);
-        }
-    }
-
-    fn tell(&self, text: &str) {
-        let is_new = self.state.lock().noticed.insert(text.to_owned());
-        if let Some(notice) = self.notice.as_ref().filter(|_| is_new) {
-            notice(text);
         }
     }
 

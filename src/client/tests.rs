@@ -88,7 +88,7 @@ async fn nobody_there_is_tried_again_told_once_and_explained() {
     let told = Arc::new(AtomicUsize::new(0));
     let count = told.clone();
     let client = client(&address, &[("default.api.timeout.ms", "400"), ("reconnect.backoff.ms", "10")]).on_notice(
-        Box::new(move |_| {
+        Arc::new(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         }),
     );

@@ -409,9 +409,12 @@ fn differs_from_preset(key: &ConfigKey, text: &str) -> bool {
 
 /// `broker.id` and `node.id` stand for each other when only one is given (`AbstractKafkaConfig.populateSynonyms`).
 fn node_id_synonyms<'a>(given: &mut BTreeMap<&'a str, &'a str>) {
+    // What is no number is told of the key that was given, not of the one that stands for it.
+    let is_number = |id: &str| id.trim().parse::<i32>().is_ok();
     match (given.get("node.id").copied(), given.get("broker.id").copied()) {
-        (Some(id), None) => given.insert("broker.id", id),
-        (None, Some(id)) => given.insert("node.id", id),
+        (Some(id), None) if is_number(id) => given.insert("broker.id", id),
+        (None, Some(id)) if is_number(id) => given.insert("node.id", id),
+        (Some(_), None) | (None, Some(_)) => None,
         (Some(_), Some(_)) => None,
         (None, None) => given.insert("broker.id", "1"),
     };

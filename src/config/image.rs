@@ -362,4 +362,6 @@ pub fn is_known(name: &str) -> bool {
 }
 
 #[cfg(test)]
+mod others_tests;
+#[cfg(test)]
 mod tests;

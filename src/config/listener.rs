@@ -189,12 +189,13 @@ impl Listeners {
         voters: &[Voter],
     ) -> Result<Self, ConfigError> {
         let protocols = text.protocols()?;
-        let endpoints = endpoints("listeners", &text.listeners, &protocols)?;
-        check_ports(&endpoints, &text.listeners)?;
+        // First, because listeners may have been made from them: then they are what somebody wrote.
         let advertised = match &text.advertised {
-            Some(entries) => Some(self::endpoints("advertised.listeners", entries, &protocols)?),
+            Some(entries) => Some(endpoints("advertised.listeners", entries, &protocols)?),
             None => None,
         };
+        let endpoints = endpoints("listeners", &text.listeners, &protocols)?;
+        check_ports(&endpoints, &text.listeners)?;
         let controller_names: Vec<String> = text.controller_names.iter().map(|name| name.to_uppercase()).collect();
         let is_controllers = |name: &str| controller_names.iter().any(|own| own == name);
         let all: Vec<Listener> = endpoints.iter().map(|endpoint| listener(endpoint, advertised.as_deref())).collect();

@@ -75,7 +75,8 @@ pub enum MetaError {
     OfOthers { path: PathBuf, found: String },
 }
 
-fn hint(error: &io::Error) -> String {
+/// What to do where a folder is not this process's to use.
+pub fn hint(error: &io::Error) -> String {
     if error.kind() != io::ErrorKind::PermissionDenied {
         return String::new();
     }

@@ -103,7 +103,11 @@ impl Settings {
         let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         let words: Vec<&str> = sentence.split(|c| !is_of_name(c)).map(|word| word.trim_end_matches('.')).collect();
         let named = self.entries.iter().filter(|(name, _)| words.contains(&name.as_str()));
-        let sources: Vec<String> = named.map(|(name, (_, origin))| format!("{name} {origin}")).collect();
+        let source = |(name, (value, origin)): (&String, &(String, Origin))| match is_quoted(value) {
+            true => format!("{name} {origin}, where the quotes are part of the value: leave them out"),
+            false => format!("{name} {origin}"),
+        };
+        let sources: Vec<String> = named.map(source).collect();
         if sources.is_empty() { String::new() } else { format!(" ({})", sources.join(", ")) }
     }
 
@@ -133,6 +137,12 @@ impl Settings {
     pub fn entries(&self) -> impl Iterator<Item = (&str, &str, Origin)> {
         self.entries.iter().map(|(name, (value, origin))| (name.as_str(), value.as_str(), origin.clone()))
     }
+}
+
+/// Whether a value stands in quotes, as files of variables and lists in YAML do not take them off.
+fn is_quoted(value: &str) -> bool {
+    let value = value.trim();
+    value.len() > 1 && ['"', '\''].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote))
 }
 
 #[cfg(test)]

@@ -32,7 +32,12 @@ pub enum DeclarationError {
 pub(super) fn declared(config: &BrokerConfig) -> Result<Vec<DeclaredTopic>, ConfigError> {
     let mut declared = config.static_settings().declared_topics().to_vec();
     if let Some(path) = config.bootstrap_file.as_deref().filter(|path| !path.is_empty()) {
-        for topic in bootstrap::load(Path::new(path))? {
+        let source = config.origin("ottla.bootstrap.file");
+        let sourced = |error| ConfigError::Sourced {
+            error: Box::new(error),
+            sources: source.map_or_else(String::new, |origin| format!(" (ottla.bootstrap.file {origin})")),
+        };
+        for topic in bootstrap::load(Path::new(path)).map_err(sourced)? {
             if declared.iter().any(|earlier| earlier.name == topic.name) {
                 let said = format!("topic {} is declared in {path}, and in KAFKA_CREATE_TOPICS, too", topic.name);
                 return Err(ConfigError::Relation(said));

@@ -69,6 +69,12 @@ pub fn install(format: LogFormat) -> Result<Arc<dyn Loggers>, LogLevelsError> {
 /// Levels from a list such as `info,ottla.net=debug`. What it does not name is preset: the root's level is meant for this program, and makes a library quieter,
 /// never louder.
 fn parse(text: &str) -> Result<BTreeMap<String, LogLevel>, LogLevelsError> {
+    // A word alone would be taken for a logger whose lines are all wanted, and everything else be silent.
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let mut words = text.split(',').map(str::trim).filter(|word| !word.contains('=') && !word.starts_with(CRATE));
+    if let Some(word) = words.find(|word| !word.is_empty() && !is_level(word)) {
+        return Err(LogLevelsError { value: text.to_owned(), problem: format!("{word} is no level") });
+    }
     let parsed: Targets = target_of(text).parse().map_err(|error: tracing_subscriber::filter::ParseError| {
         LogLevelsError { value: text.to_owned(), problem: error.to_string() }
     })?;
@@ -252,6 +258,8 @@ mod tests {
         }
         let error = parse("ottla::net=loud").unwrap_err().to_string();
         assert!(error.contains("OTTLA_LOG") && error.contains("loud"), "{error}");
+        assert!(parse("verbose").unwrap_err().to_string().contains("verbose is no level"));
+        assert!(parse("WARN, ottla.net").unwrap().contains_key("ottla::net"));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::options::{Kind, Opt, Parsed};
 use super::{Fault, Terminal};
-use crate::client::{Client, ClientProperties};
+use crate::client::{Client, ClientProperties, Notice};
+use std::sync::Arc;
 
 pub const BOOTSTRAP_SERVER: Opt = Opt::value(
     "bootstrap-server",
@@ -12,6 +13,10 @@ pub const BOOTSTRAP_SERVER: Opt = Opt::value(
     Kind::Text,
     "Where to find the cluster: HOST:PORT of one broker or more, with commas.",
 );
+
+/// Kafka 4 has it no more, but init containers and scripts that were written for an older image give it.
+pub const BROKER_LIST: Opt =
+    Opt::value("broker-list", "servers to connect to", Kind::Text, "The older name of --bootstrap-server.").hidden();
 
 pub const COMMAND_CONFIG: Opt = Opt::value(
     "command-config",
@@ -42,6 +47,14 @@ pub fn wants_json(parsed: &Parsed) -> Result<bool, Fault> {
         Some("json") => Ok(true),
         Some(other) => Err(Fault::thrown(format!("Invalid value {other} for --output: text and json are allowed"))),
     }
+}
+
+/// What `--bootstrap-server` says, or its older name where that is not given.
+///
+/// # Errors
+/// That one was given more than once.
+pub fn servers(parsed: &Parsed) -> Result<Option<&str>, Fault> {
+    Ok(parsed.value(BOOTSTRAP_SERVER)?.or(parsed.value(BROKER_LIST)?))
 }
 
 /// Reads the file that `option` names; none given is no properties.
@@ -83,6 +96,11 @@ pub fn set_bootstrap(
     Ok(())
 }
 
+/// Shows on standard error what a client waits for.
+pub fn notice() -> Notice {
+    Arc::new(|text| eprintln!("WARN {text}"))
+}
+
 /// A client that shows on standard error what it waits for.
 ///
 /// # Errors
@@ -91,7 +109,7 @@ pub fn client(properties: &ClientProperties, terminal: &mut Terminal) -> Result<
     // What was printed so far comes before what the client may have to say.
     terminal.flush();
     match Client::new(properties) {
-        Ok(client) => Ok(client.on_notice(Box::new(|text| eprintln!("WARN {text}")))),
+        Ok(client) => Ok(client.on_notice(notice())),
         // Kafka's sentence, and then the reason, which Java shows further below.
         Err(error) => Err(Fault::thrown(format!("Failed to create new KafkaAdminClient\n{error}"))),
     }

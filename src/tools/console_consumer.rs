@@ -317,8 +317,7 @@ fn formatter(parsed: &Parsed, terminal: &mut Terminal) -> Result<Formatter, Faul
 fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
     let asked = asked(parsed, terminal)?;
     terminal.flush();
-    let notice: crate::client::Notice = Box::new(|text| eprintln!("WARN {text}"));
-    let consumer = Consumer::start(&asked.properties, asked.subscription.clone(), Some(notice))?;
+    let consumer = Consumer::start(&asked.properties, asked.subscription.clone(), Some(connect::notice()))?;
     let waker = consumer.waker();
     let interrupt = Interrupt::listen(move || waker.wake())?;
     let mut shown = 0;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::connect::{self, BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use super::connect::{self, BOOTSTRAP_SERVER, BROKER_LIST, COMMAND_CONFIG};
 use super::console_consumer::{key_values, tell_send};
 use super::interrupt::Interrupt;
 use super::line_reader::{LineReader, LineRecord};
@@ -134,6 +134,7 @@ pub(super) static TOOL: Tool = Tool {
     grammar: Grammar::Jopt(&[
         TOPIC,
         BOOTSTRAP_SERVER,
+        BROKER_LIST,
         SYNC,
         COMPRESSION,
         BATCH_SIZE,
@@ -213,7 +214,7 @@ fn check(parsed: &Parsed, terminal: &mut Terminal) -> Result<Names, Fault> {
             "Warning: --max-partition-memory-bytes is deprecated and will be removed in Apache Kafka 5.0. Use --batch-size instead.",
         );
     }
-    check_servers(parsed.value(BOOTSTRAP_SERVER)?)?;
+    check_servers(connect::servers(parsed)?)?;
     Ok(names)
 }
 
@@ -233,7 +234,7 @@ fn properties(parsed: &Parsed, names: &Names) -> Result<ClientProperties, Fault>
     for (key, value) in key_values(&parsed.all(names.property)) {
         properties.set(&key, value);
     }
-    if let Some(servers) = parsed.value(BOOTSTRAP_SERVER)? {
+    if let Some(servers) = connect::servers(parsed)? {
         properties.set("bootstrap.servers", servers);
     }
     let codec = match (parsed.has(COMPRESSION), parsed.value(COMPRESSION)?) {
@@ -297,7 +298,7 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
             }
         }
     });
-    let producer = Arc::new(Producer::start(&properties, on_done)?);
+    let producer = Arc::new(Producer::start(&properties, on_done, Some(connect::notice()))?);
     let of_signals = producer.clone();
     let _interrupt = Interrupt::listen_and_end(move || of_signals.flush())?;
     let mut lines = Lines { topic: &topic, reader: &reader, producer: &producer, sync, number: 0 };

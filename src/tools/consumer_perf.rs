@@ -168,9 +168,8 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
     }
     terminal.flush();
     let interval_ms = interval_ms(parsed)?;
-    let notice: crate::client::Notice = Box::new(|text| eprintln!("WARN {text}"));
     let start_ms = now_ms();
-    let consumer = Consumer::start(&properties, subscription, Some(notice))?;
+    let consumer = Consumer::start(&properties, subscription, Some(connect::notice()))?;
     let waker = consumer.waker();
     let interrupt = Interrupt::listen(move || waker.wake())?;
     let mut reading = Reading::new(&asked, interval_ms, start_ms);

@@ -184,7 +184,7 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
     properties.set("enable.auto.commit", "false");
     let given = (0..partitions)
         .filter_map(|partition| Some(((asked.topic.clone(), i32::try_from(partition).ok()?), StartAt::Latest)));
-    let consumer = Consumer::start(&properties, Subscription::Partitions(given.collect()), None)?;
+    let consumer = Consumer::start(&properties, Subscription::Partitions(given.collect()), Some(connect::notice()))?;
     let thrown = |error: crate::client::consumer::ConsumeError| Fault::thrown(error.to_string());
     consumer.wait_for_positions(PATIENCE).map_err(thrown)?;
     let mut properties = asked.properties.clone();
@@ -197,7 +197,7 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
             *of_producer.lock() = Some(error.to_string());
         }
     });
-    let producer = Producer::start(&properties, on_done)?;
+    let producer = Producer::start(&properties, on_done, Some(connect::notice()))?;
     let mut total = Duration::ZERO;
     let mut latencies_ms = Vec::with_capacity(asked.records.min(1 << 20));
     let mut letters = Letters(0);

@@ -5,7 +5,7 @@ use kafka_protocol::messages::{BrokerId, ListOffsetsRequest};
 use std::collections::BTreeMap;
 
 use super::admin::{self, topic_name};
-use super::connect::{self, COMMAND_CONFIG};
+use super::connect::{self, BROKER_LIST, COMMAND_CONFIG};
 use super::java::TopicFilter;
 use super::options::{Grammar, Kind, Opt, Parsed};
 use super::{Fault, Terminal, Tool, block_on};
@@ -45,6 +45,7 @@ pub(super) static TOOL: Tool = Tool {
     about: "Shows offsets of partitions.",
     grammar: Grammar::Jopt(&[
         BOOTSTRAP_SERVER,
+        BROKER_LIST,
         TOPIC_PARTITIONS,
         TOPIC,
         PARTITIONS,
@@ -56,8 +57,10 @@ pub(super) static TOOL: Tool = Tool {
 };
 
 fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
-    parsed.check_required(&[BOOTSTRAP_SERVER])?;
-    let servers = parsed.value(BOOTSTRAP_SERVER)?.unwrap_or_default().to_owned();
+    if !parsed.has(BROKER_LIST) {
+        parsed.check_required(&[BOOTSTRAP_SERVER])?;
+    }
+    let servers = connect::servers(parsed)?.unwrap_or_default().to_owned();
     check_servers(&servers)?;
     match show(parsed, &servers, terminal) {
         Ok(()) => Ok(0),

@@ -50,7 +50,13 @@ fn find(options: &[Opt], name: &str) -> Option<Opt> {
 }
 
 fn unknown(name: &str) -> Fault {
-    Fault::thrown(format!("{name} is not a recognized option"))
+    let advice = match name {
+        "zookeeper" => {
+            "\nThere is no ZooKeeper any more: give a broker's address instead, --bootstrap-server HOST:PORT."
+        }
+        _ => "",
+    };
+    Fault::thrown(format!("{name} is not a recognized option{advice}"))
 }
 
 fn put(parsed: &mut Parsed, option: Opt, given: Option<String>, words: &mut Words<'_>) -> Result<(), Fault> {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::connect;
 use super::console_producer::now_ms;
 use super::interrupt::Interrupt;
 use super::options::{Exclusive, Grammar, Kind, Opt, Parsed};
@@ -436,7 +437,7 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
             }
         }
     });
-    let producer = Producer::start(&asked.properties, on_done)?;
+    let producer = Producer::start(&asked.properties, on_done, Some(connect::notice()))?;
     let interrupt = Interrupt::listen(|| {})?;
     let mut throttle = Throttle::new(asked.throughput);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);

@@ -75,6 +75,8 @@ fn mistakes_are_told_in_joptsimple_s_words() {
     };
     assert_eq!(told(&["--nope"]), "nope is not a recognized option");
     assert_eq!(told(&["--top", "a"]), "top is not a recognized option");
+    assert_eq!(told(&["--zookeeper", "z:2181"]), "zookeeper is not a recognized option");
+    assert!(outcome(&JOPT, &["--zookeeper", "z:2181"]).2.contains("--bootstrap-server HOST:PORT"));
     assert_eq!(told(&["-x"]), "x is not a recognized option");
     assert_eq!(told(&["--topic"]), "Option topic requires an argument");
     assert_eq!(told(&["-t"]), "Option t/timeout requires an argument");
@@ -240,6 +242,17 @@ async fn json_says_what_the_lines_say() {
     assert_eq!(configs[0]["configs"][0]["name"], "retention.ms");
     assert!(versions[0]["apis"].as_array().unwrap().iter().any(|api| api["name"] == "Produce"));
     assert_eq!(endpoints[0]["endpointType"], "broker");
+}
+
+#[test]
+fn the_older_name_of_the_servers_is_taken_and_not_shown() {
+    for tool in ["kafka-console-producer", "kafka-get-offsets"] {
+        let tool = find(tool).unwrap();
+        let (code, _, err) = outcome(tool, &["--topic", "t", "--broker-list", "nowhere"]);
+        assert_eq!((code, err.lines().next()), (1, Some("Please provide valid host:port like host1:9091,host2:9092")));
+        let (_, _, help) = outcome(tool, &["--help"]);
+        assert!(help.contains("--bootstrap-server") && !help.contains("--broker-list"), "{help}");
+    }
 }
 
 #[test]

@@ -174,8 +174,7 @@ fn run(parsed: &Parsed, terminal: &mut Terminal) -> Result<u8, Fault> {
     let properties = properties(parsed)?;
     let max: i64 = parsed.number(MAX_MESSAGES)?.unwrap_or(-1);
     let topic = parsed.value(TOPIC)?.unwrap_or_default().to_owned();
-    let notice: crate::client::Notice = Box::new(|text| eprintln!("WARN {text}"));
-    let consumer = Consumer::start(&properties, Subscription::Topics(vec![topic]), Some(notice))?;
+    let consumer = Consumer::start(&properties, Subscription::Topics(vec![topic]), Some(connect::notice()))?;
     event("startup_complete", Nothing {});
     let waker = consumer.waker();
     let interrupt = Interrupt::listen(move || {

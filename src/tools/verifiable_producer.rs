@@ -182,7 +182,7 @@ fn run(parsed: &Parsed, _: &mut Terminal) -> Result<u8, Fault> {
         Err(error) => failed(&of_topic, &tag, error),
     });
     let begun_ms = now_ms();
-    let producer = Producer::start(&properties, on_done)?;
+    let producer = Producer::start(&properties, on_done, Some(connect::notice()))?;
     let stop = Arc::new(Mutex::new(false));
     let of_signals = stop.clone();
     let interrupt = Interrupt::listen(move || *of_signals.lock() = true)?;

@@ -90,6 +90,9 @@ fn wrong_values_and_arguments_end_with_code_2_and_a_sentence() {
     let refusal = refused("log.cleanup.policy", "burn");
     assert_eq!(refusal.code, Some(2), "{refusal:?}");
     assert!(refusal.said.contains("burn") && refusal.said.contains("log.cleanup.policy"), "{refusal:?}");
+    let refusal = refused("ottla.bootstrap.file", "/no/such.yaml");
+    assert_eq!(refusal.code, Some(2), "{refusal:?}");
+    assert!(refusal.said.contains("/no/such.yaml") && refusal.said.contains("ottla.bootstrap.file"), "{refusal:?}");
     // Nothing was begun.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 

@@ -135,6 +135,7 @@ def mistakes(run):
     ):
         run.tool(PRODUCER, *line, stdin="a\n")
     run.tool(PRODUCER, "--topic", "t-one", bare=True)
+    run.tool(PRODUCER, "--topic", "t-one", "--broker-list", "{b}", bare=True, stdin="a\n")
     run.tool(PRODUCER, "--topic", "t-one", "--bootstrap-server", "host", bare=True)
     run.tool(PRODUCER, bare=True, err="no")
     run.tool(PRODUCER, "--version", bare=True)

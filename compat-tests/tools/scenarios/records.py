@@ -32,6 +32,7 @@ def offsets(run):
     run.tool(tool, "--topic", "t-.*", "--exclude-internal-topics")
     run.tool(tool, "--nothing")
     run.tool(tool, "--topic", "t-one", bare=True)
+    run.tool(tool, "--topic", "t-one", "--broker-list", "{b}", bare=True)
     run.tool(tool, "--bootstrap-server", "host", bare=True)
     run.tool(tool, bare=True, err="no")
     run.tool(tool, "--version", bare=True)

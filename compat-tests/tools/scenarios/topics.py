@@ -98,6 +98,7 @@ def mistakes(run):
         ["--delete", "--topic", "t-x", "--exclude-internal"],
         ["--list", "--delete-config", "x"],
         ["--lists"],
+        ["--list", "--zookeeper", "zookeeper:2181"],
         ["--list", "--command-config", "/no/such/file"],
         ["--list", "more", "words"],
     ):

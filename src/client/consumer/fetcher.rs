@@ -75,6 +75,7 @@ async fn serve(shared: Arc<Shared>, client: Arc<Client>, leader: i32) {
             }
             Err(error) => {
                 client.forget_view();
+                client.tell_trouble(&error);
                 shared.state.lock().trouble = Some(error);
                 shared.want_metadata();
                 tokio::time::sleep(backoff).await;

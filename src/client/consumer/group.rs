@@ -122,6 +122,7 @@ impl Member {
                 Step::Later(error) => {
                     self.client.forget_coordinator(&self.group_id);
                     self.client.forget_view();
+                    self.client.tell_trouble(&error);
                     self.shared.state.lock().trouble = Some(error);
                     let _ = tokio::time::timeout(pause, self.shared.polls.notified()).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
@@ -162,7 +163,12 @@ impl Member {
                     self.shared.fail(error);
                     break;
                 }
-                Err(_) => tokio::time::sleep(self.shared.config.retry_backoff).await,
+                Err(step) => {
+                    if let Step::Later(error) = step {
+                        self.client.tell_trouble(&error);
+                    }
+                    tokio::time::sleep(self.shared.config.retry_backoff).await;
+                }
             }
         }
         self.shared.look();
@@ -367,6 +373,7 @@ impl Member {
                         if self.shared.is_closing() {
                             return Err(Step::Closing);
                         }
+                        self.client.tell_trouble(&error);
                         self.shared.state.lock().trouble = Some(error);
                         tokio::time::sleep(self.shared.config.retry_backoff).await;
                     }

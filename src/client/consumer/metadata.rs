@@ -26,6 +26,7 @@ pub(super) async fn follow(shared: Arc<Shared>, client: Arc<Client>) {
                 Ok(_) => state.trouble = None,
                 Err(error) => {
                     client.forget_view();
+                    client.tell_trouble(&error);
                     state.trouble = Some(error);
                 }
             }

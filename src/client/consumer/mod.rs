@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::{Client, ClientError, ClientProperties, ServerError};
+use super::{Client, ClientError, ClientProperties, Notices, ServerError};
 
 /// Why a consumer cannot go on.
 #[derive(Clone, Debug, Error)]
@@ -190,11 +190,9 @@ impl Consumer {
             ));
         }
         // Two, so that a heartbeat never waits behind a fetch that waits for records.
-        let mut for_group = Client::new(properties)?;
-        if let Some(notice) = notice {
-            for_group = for_group.on_notice(notice);
-        }
-        let for_records = Client::new(properties)?;
+        let notices = Notices::new(notice);
+        let for_group = Client::new(properties)?.sharing(notices.clone());
+        let for_records = Client::new(properties)?.sharing(notices);
         let mut reading = BTreeMap::new();
         if let Subscription::Partitions(partitions) = &subscription {
             for (partition, start) in partitions {

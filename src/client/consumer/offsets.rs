@@ -26,6 +26,7 @@ pub(super) async fn find_positions(shared: Arc<Shared>, client: Arc<Client>) {
                 Ok(found) => take_over(&shared, assignment, found),
                 Err(error) => {
                     client.forget_view();
+                    client.tell_trouble(&error);
                     shared.state.lock().trouble = Some(error);
                     shared.want_metadata();
                 }

@@ -15,6 +15,7 @@ fn fill(bootstrap: &str, topic: &str, numbers: std::ops::Range<u32>) {
     let producer = Producer::<()>::start(
         &properties(bootstrap, &[]),
         Box::new(|(), outcome| assert!(outcome.is_ok(), "{outcome:?}")),
+        None,
     )
     .unwrap();
     for number in numbers {

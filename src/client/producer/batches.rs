@@ -317,14 +317,14 @@ impl<T> Batches<T> {
             || queue.open.as_ref().is_some_and(|open| flush || now >= open.begun_at + self.rules.linger)
     }
 
-    /// When something becomes ready by time alone.
-    pub fn next_ready_at(&self) -> Option<Instant> {
+    /// When something becomes ready by time alone, after `now`: what is ready already waits for somebody else than the clock.
+    pub fn next_ready_after(&self, now: Instant) -> Option<Instant> {
         let lingering = |queue: &Queue<T>| queue.open.as_ref().map(|open| open.begun_at + self.rules.linger);
         let due = |queue: &Queue<T>| {
             let waits = !queue.again.is_empty() || !queue.full.is_empty();
             queue.not_before.filter(|_| waits).or_else(|| lingering(queue))
         };
-        self.queues().filter(|queue| !queue.is_held()).filter_map(due).min()
+        self.queues().filter(|queue| !queue.is_held()).filter_map(due).filter(|due| *due > now).min()
     }
 
     /// The oldest batch of a partition, for sending. With an identity it has its number, for good.
@@ -483,7 +483,8 @@ mod tests {
         let mut batches = Batches::new(rules(400));
         assert_eq!(add(&mut batches, 0, 1, now), Added { look: true, full: false });
         assert!(batches.ready(now, false).is_empty());
-        assert_eq!(batches.next_ready_at(), Some(now + Duration::from_millis(5)));
+        assert_eq!(batches.next_ready_after(now), Some(now + Duration::from_millis(5)));
+        assert_eq!(batches.next_ready_after(now + Duration::from_millis(5)), None, "nobody shall wait for the past");
         assert_eq!(batches.ready(now + Duration::from_millis(5), false), [(Arc::from("t"), 0)]);
         assert_eq!(batches.ready(now, true), [(Arc::from("t"), 0)]);
         while !add(&mut batches, 0, 2, now).full {}
@@ -519,7 +520,7 @@ mod tests {
             add(&mut batches, 0, tag, now);
         }
         let first = take(&mut batches, 0);
-        assert!(batches.ready(now, true).is_empty() && batches.next_ready_at().is_none());
+        assert!(batches.ready(now, true).is_empty() && batches.next_ready_after(now).is_none());
         batches.arrived(&first);
         let second = take(&mut batches, 0);
         assert_eq!(batches.ready(now, true).len(), 1, "from now on a gap would be noticed");

@@ -114,6 +114,8 @@ struct State<T> {
     fatal: Option<SendError>,
     /// The newest trouble with the network, for what a time-out tells.
     trouble: Option<ClientError>,
+    /// Why a broker cannot be reached, until it can.
+    unreachable: AHashMap<i32, ClientError>,
 }
 
 struct Shared<T> {
@@ -135,13 +137,18 @@ pub struct Producer<T> {
 const WAIT_STEP: Duration = Duration::from_millis(500);
 
 impl<T: Send + 'static> Producer<T> {
-    /// Starts the network's thread. `on_done` is called there, once for each record that [`Self::send`] took.
+    /// Starts the network's thread. `on_done` is called there, once for each record that [`Self::send`] took, and `notice` once for each address that cannot be
+    /// connected to.
     ///
     /// # Errors
     /// [`ClientError::Config`].
-    pub fn start(properties: &ClientProperties, on_done: OnDone<T>) -> Result<Self, ClientError> {
+    pub fn start(
+        properties: &ClientProperties,
+        on_done: OnDone<T>,
+        notice: Option<super::Notice>,
+    ) -> Result<Self, ClientError> {
         let config = ProducerConfig::new(properties)?;
-        let client = super::Client::new(properties)?;
+        let client = super::Client::new(properties)?.sharing(super::Notices::new(notice));
         let state = State {
             batches: Batches::new(config.rules),
             topics: AHashMap::new(),
@@ -153,6 +160,7 @@ impl<T: Send + 'static> Producer<T> {
             ended: false,
             fatal: None,
             trouble: None,
+            unreachable: AHashMap::new(),
         };
         let shared =
             Arc::new(Shared { config, state: Mutex::new(state), changed: Condvar::new(), wake: Notify::new() });

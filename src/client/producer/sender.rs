@@ -73,13 +73,14 @@ impl<T: Send + 'static> Network<T> {
         loop {
             self.renew_identity().await;
             self.let_go_of_the_old();
-            self.give_out_work();
+            let now = Instant::now();
+            self.give_out_work(now);
             let next = {
                 let state = self.shared.state.lock();
                 if state.closing && state.batches.is_idle() {
                     break;
                 }
-                state.batches.next_ready_at()
+                state.batches.next_ready_after(now)
             };
             let soon = Instant::now() + LOOK_AROUND;
             let until = next.map_or(soon, |next| next.min(soon));
@@ -93,9 +94,9 @@ impl<T: Send + 'static> Network<T> {
     }
 
     /// Wakes the tasks of the brokers that have something to send, and makes those that are new.
-    fn give_out_work(self: &Arc<Self>) {
+    fn give_out_work(self: &Arc<Self>, now: Instant) {
         let mut state = self.shared.state.lock();
-        let ready = state.batches.ready(Instant::now(), state.is_hurried(&self.shared.config));
+        let ready = state.batches.ready(now, state.is_hurried(&self.shared.config));
         for (topic, partition) in ready {
             match state.leader(&topic, partition) {
                 Some(leader) => self.broker(leader).notify_one(),
@@ -126,9 +127,9 @@ impl<T: Send + 'static> Network<T> {
         if expired.iter().any(|batch| batch.sequence != -1) {
             state.lose_numbering();
         }
-        let trouble = state.trouble.clone();
+        let troubles: Vec<Option<ClientError>> = expired.iter().map(|batch| state.trouble_of(batch)).collect();
         drop(state);
-        for batch in expired {
+        for (batch, trouble) in expired.into_iter().zip(troubles) {
             let error = self.expired(&batch, trouble.as_ref());
             self.tell(batch, Err(&error));
         }
@@ -190,7 +191,10 @@ impl<T: Send + 'static> Network<T> {
                 Err(_) => {}
             },
             Err(error @ ClientError::Unsupported { .. }) => state.fatal = Some(SendError::Client(error)),
-            Err(error) => state.trouble = Some(error),
+            Err(error) => {
+                self.client.tell_trouble(&error);
+                state.trouble = Some(error);
+            }
         }
     }
 
@@ -214,6 +218,7 @@ impl<T: Send + 'static> Network<T> {
                 Ok(()) => asked_at = Instant::now(),
                 Err(error) => {
                     self.client.forget_view();
+                    self.client.tell_trouble(&error);
                     self.shared.state.lock().trouble = Some(error);
                 }
             }
@@ -286,6 +291,7 @@ impl<T: Send + 'static> Network<T> {
             }
             match self.client.connection(&To::Broker(id)).await {
                 Ok(connection) => {
+                    self.shared.state.lock().unreachable.remove(&id);
                     backoff = config.retry_backoff.min(Duration::from_millis(50));
                     Broker { network: &self, id, connection: &connection, flying: VecDeque::new() }
                         .drive(&notify)
@@ -303,9 +309,10 @@ impl<T: Send + 'static> Network<T> {
     }
 
     fn cannot_reach(&self, id: i32, error: ClientError) {
+        self.client.tell_trouble(&error);
         let mut state = self.shared.state.lock();
         state.want_led_by(id);
-        state.trouble = Some(error);
+        state.unreachable.insert(id, error);
     }
 
     fn has_work(&self, id: i32) -> bool {
@@ -371,6 +378,12 @@ impl<T> super::State<T> {
     fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
         let leaders = &self.topics.get(topic)?.leaders;
         leaders.get(usize::try_from(partition).ok()?).copied().filter(|leader| *leader >= 0)
+    }
+
+    /// What has kept a batch from being sent: its leader cannot be reached, or what else is wrong with the network.
+    fn trouble_of(&self, batch: &Batch<T>) -> Option<ClientError> {
+        let of_leader = self.leader(&batch.topic, batch.partition).and_then(|leader| self.unreachable.get(&leader));
+        of_leader.or(self.trouble.as_ref()).cloned()
     }
 
     /// Whether batches leave without lingering: somebody waits for all of them, or for memory.

@@ -22,7 +22,7 @@ fn start(bootstrap: &str, more: &[(&str, &str)]) -> (Producer<u32>, Told) {
         let outcome = outcome.map(|placed| (placed.partition, placed.offset)).map_err(ToString::to_string);
         of_producer.lock().push((tag, outcome));
     });
-    (Producer::start(&properties(bootstrap, more), on_done).unwrap(), told)
+    (Producer::start(&properties(bootstrap, more), on_done, None).unwrap(), told)
 }
 
 fn record(value: &[u8]) -> NewRecord<'_> {
@@ -282,6 +282,43 @@ async fn a_batch_that_the_broker_finds_too_large_is_sent_in_pieces() {
             let found = read_back(&bootstrap, topic, 1, 999).remove(&0).unwrap();
             assert_eq!(found, (0..1_000).filter(|tag| *tag != 500).map(value).collect::<Vec<_>>(), "{topic}");
         }
+    })
+    .await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_advertised_address_that_cannot_be_reached_is_told_once_and_with_what_is_given_up() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let advertised = format!("PLAINTEXT://{unused}");
+    let broker = EmbeddedBroker::start_with(&[("advertised.listeners", advertised.as_str())]).await.unwrap();
+    let bootstrap = broker.bootstrap().to_owned();
+    blocking(move || {
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let of_clients = notices.clone();
+        let notice: crate::client::Notice = Arc::new(move |text| of_clients.lock().push(text.to_owned()));
+        let failed = Arc::new(Mutex::new(String::new()));
+        let of_producer = failed.clone();
+        let on_done: OnDone<()> = Box::new(move |(), outcome| *of_producer.lock() = outcome.unwrap_err().to_string());
+        let more = [("delivery.timeout.ms", "1200"), ("request.timeout.ms", "1000"), ("linger.ms", "0")];
+        let producer = Producer::start(&properties(&bootstrap, &more), on_done, Some(notice.clone())).unwrap();
+        producer.send("t", None, &record(b"a"), ()).unwrap();
+        producer.close();
+        let explained = |text: &str| text.contains(&unused.to_string()) && text.contains("advertised.listeners");
+        assert!(failed.lock().starts_with("Expiring 1 record(s)") && explained(&failed.lock()), "{}", failed.lock());
+        assert!(notices.lock().len() == 1 && explained(&notices.lock()[0]), "{notices:?}");
+        notices.lock().clear();
+        let given = vec![(("t".to_owned(), 0), StartAt::Earliest)];
+        let of_partition =
+            Consumer::start(&properties(&bootstrap, &[]), Subscription::Partitions(given), Some(notice.clone()))
+                .unwrap();
+        assert!(of_partition.poll(Duration::from_millis(700)).unwrap().is_none());
+        assert!(notices.lock().len() == 1 && explained(&notices.lock()[0]), "{notices:?}");
+        notices.lock().clear();
+        let of_group = properties(&bootstrap, &[("group.id", "g")]);
+        let member = Consumer::start(&of_group, Subscription::Topics(vec!["t".into()]), Some(notice)).unwrap();
+        while member.poll(Duration::from_millis(700)).unwrap().is_some() {}
+        assert!(notices.lock().len() == 1 && explained(&notices.lock()[0]), "{notices:?}");
     })
     .await;
     broker.stop().await;

@@ -222,9 +222,21 @@ fn what_is_said_twice_must_be_the_same() {
 }
 
 #[test]
+fn a_wrong_node_id_is_told_of_the_key_that_was_given() {
+    refused(&[("KAFKA_NODE_ID", "one")], &["one", "configuration node.id", "KAFKA_NODE_ID"]);
+    refused(&[("KAFKA_BROKER_ID", "")], &["configuration broker.id", "KAFKA_BROKER_ID"]);
+}
+
+#[test]
 fn listeners_that_do_not_fit_are_refused_with_their_variable() {
     let advertised = ("KAFKA_ADVERTISED_LISTENERS", "OUTSIDE://h:9094");
     refused(&[advertised], &["OUTSIDE", "KAFKA_ADVERTISED_LISTENERS", "listener.security.protocol.map"]);
+    // Listeners are made from these; what is told is what was written.
+    for wrong in ["PLAINTEXT://localhost", "localhost:9092", "PLAINTEXT://localhost:kafka", "OUTSIDE://h:9094"] {
+        refused(&[("KAFKA_ADVERTISED_LISTENERS", wrong)], &[wrong, "configuration advertised.listeners"]);
+    }
+    let quoted = ("KAFKA_ADVERTISED_LISTENERS", "\"PLAINTEXT://localhost:9092\"");
+    refused(&[quoted], &["KAFKA_ADVERTISED_LISTENERS", "the quotes are part of the value"]);
     refused(
         &[
             advertised,
