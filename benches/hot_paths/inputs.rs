@@ -123,7 +123,7 @@ pub fn fetch_reply(partitions: i32, batch: &Bytes) -> FetchReply {
         current_leader: None,
         aborted_transactions: None,
         preferred_read_replica: -1,
-        records: vec![batch.clone()],
+        records: vec![batch.clone().into()],
     };
     let topic =
         TopicReply { topic: Arc::from("letters"), topic_id: TOPIC_ID, partitions: (0..partitions).map(one).collect() };

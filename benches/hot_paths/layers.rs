@@ -18,10 +18,11 @@ use ottla::protocol::{codec, fetch_response, header, produce_request};
 use ottla::store::hot_path::group_bytes;
 use ottla::store::{
     Append, BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Retention, Run,
-    RunInfo, Space, StateKind, StoreError, Write,
+    RunInfo, Select, Space, StateKind, StoreError, Write,
 };
 use ottla::types::TopicIdPartition;
 use ottla::types::budget::Budget;
+use ottla::types::piece::Piece;
 use std::sync::Arc;
 
 use crate::inputs::{self, KIB, NOW_MS, TOPIC_ID};
@@ -183,6 +184,10 @@ impl RecordStore for InstantStore {
     }
 
     fn read(&self, _: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>> {
+        Box::pin(async { Err(StoreError::Closed) })
+    }
+
+    fn read_parts(&self, _: ReadRequest, _: Box<dyn Select>) -> BoxFuture<Result<Vec<Piece>, StoreError>> {
         Box::pin(async { Err(StoreError::Closed) })
     }
 

@@ -114,7 +114,8 @@ fn body_of(frame: &[u8]) -> BytesMut {
 }
 
 fn joined(reply: &Reply) -> Bytes {
-    Bytes::from(reply.pieces.concat())
+    let pieces: Vec<Bytes> = reply.pieces.iter().map(|piece| piece.clone().into_memory().unwrap()).collect();
+    Bytes::from(pieces.concat())
 }
 
 /// The producer's preset: idempotent, acks=all.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{fmt, io};
+use tokio::io::AsyncRead;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
@@ -96,7 +97,7 @@ pub struct Shared {
 /// Serves `stream` until it ends.
 pub async fn serve<S>(stream: S, connection: Arc<Connection>, shared: Shared) -> Ended
 where
-    S: Socket + Send,
+    S: AsyncRead + Socket + Send,
 {
     let mut phase = shared.phase.clone();
     let mut driver = Driver::new(stream, connection, shared);
@@ -167,7 +168,7 @@ struct Driver<S> {
     timer: Pin<Box<Sleep>>,
 }
 
-impl<S: Socket> Driver<S> {
+impl<S: AsyncRead + Socket> Driver<S> {
     fn new(stream: S, connection: Arc<Connection>, shared: Shared) -> Self {
         let now = Instant::now();
         let frames = Frames::new(shared.max_request_bytes, shared.body_grace, shared.budget.clone());

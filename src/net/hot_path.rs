@@ -10,6 +10,7 @@ use tokio::io::AsyncWrite;
 
 use super::frames::{Frames, ReadOutcome};
 use super::outbox::Outbox;
+use super::socket::Socket;
 use crate::api::context::Reply;
 use crate::types::budget::{Budget, Reservation};
 
@@ -56,6 +57,8 @@ impl Sender {
 
 /// A socket that takes everything.
 struct Taker;
+
+impl Socket for Taker {}
 
 impl AsyncWrite for Taker {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use rustix::net::{SendAncillaryBuffer, SendFlags};
@@ -13,7 +13,7 @@ use crate::types::piece::FileSlice;
 /// Longest part of a file handed to the kernel at once, so that a fast reader does not keep the thread from its other connections.
 const SEND_FILE_BYTES: usize = 1024 * 1024;
 
-pub trait Socket: AsyncRead + AsyncWrite + Unpin {
+pub trait Socket: AsyncWrite + Unpin {
     /// Writes some of the slices. `more`: other bytes follow at once, so a part of a packet may wait for them.
     fn poll_write_slices(
         &mut self,
