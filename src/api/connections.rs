@@ -19,6 +19,15 @@ pub struct Closed {
     pub why: Arc<str>,
     /// The broker ended it for what the client did.
     pub by_fault: bool,
+    /// How many connections of that client ended so, one after the other; this is the last of them.
+    pub times: u64,
+}
+
+impl Closed {
+    fn is_as(&self, other: &Self) -> bool {
+        let client = |closed: &Self| (closed.connection.client_address.ip(), closed.connection.activity.client_id());
+        self.why == other.why && client(self) == client(other)
+    }
 }
 
 /// All connections of a broker.
@@ -37,8 +46,15 @@ impl Connections {
 
     pub fn closed(&self, connection: &Arc<Connection>, why: &str, by_fault: bool) {
         self.open.lock().remove(&connection.id);
-        let closed = Closed { connection: Arc::clone(connection), at: Instant::now(), why: Arc::from(why), by_fault };
+        let (connection, at, why) = (Arc::clone(connection), Instant::now(), Arc::from(why));
+        let mut closed = Closed { connection, at, why, by_fault, times: 1 };
         let mut kept = if by_fault { self.closed_by_fault.lock() } else { self.closed_well.lock() };
+        // A client that comes again and again must not push all others out.
+        if let Some(same) = kept.iter().position(|known| by_fault && known.is_as(&closed))
+            && let Some(known) = kept.remove(same)
+        {
+            closed.times += known.times;
+        }
         if kept.len() >= REMEMBERED {
             kept.pop_front();
         }
@@ -80,5 +96,22 @@ mod tests {
         let closed = connections.closed_lately();
         assert_eq!(closed.len(), REMEMBERED + 1);
         assert_eq!((closed[0].connection.id, closed.iter().any(|one| one.by_fault)), (199, true));
+    }
+
+    #[test]
+    fn a_client_that_is_refused_again_and_again_is_remembered_once() {
+        let connections = Connections::default();
+        let here = "127.0.0.1:9092".parse().unwrap();
+        let close = |id: u64, from: &str, why: &str| {
+            let connection = Arc::new(Connection::new(id, Arc::from("PLAINTEXT"), from.parse().unwrap(), here));
+            connections.closed(&connection, why, true);
+        };
+        close(1, "10.0.0.1:7", "TLS");
+        for id in 2..300 {
+            close(id, &format!("10.0.0.2:{id}"), "TLS");
+        }
+        close(300, "10.0.0.2:7", "HTTP");
+        let told: Vec<_> = connections.closed_lately().iter().map(|one| (one.connection.id, one.times)).collect();
+        assert_eq!(told, [(300, 1), (299, 298), (1, 1)]);
     }
 }

@@ -27,7 +27,31 @@ struct State {
     total: usize,
     rate: RateQuota,
     listeners: HashMap<Arc<str>, OfListener>,
+    /// By the listener; only those whose next connection waits.
+    blocked: HashMap<Arc<str>, (Instant, BlockedBy)>,
     per_ip: HashMap<IpAddr, usize>,
+}
+
+/// A listener whose next connection waits.
+#[derive(Clone, Debug)]
+pub struct Blocked {
+    pub listener: Arc<str>,
+    pub since: Instant,
+    pub by: BlockedBy,
+}
+
+/// The key that keeps it waiting, and what that allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockedBy {
+    Connections {
+        key: String,
+        most: usize,
+    },
+    /// In a second.
+    Rate {
+        key: String,
+        most: u32,
+    },
 }
 
 #[derive(Debug)]
@@ -53,7 +77,8 @@ pub struct Admission {
 impl ConnectionLimits {
     pub fn new(quotas: ConnectionQuotas) -> Arc<Self> {
         let rate = RateQuota::new(quotas.rate_window);
-        let state = State { quotas, total: 0, rate, listeners: HashMap::new(), per_ip: HashMap::new() };
+        let (listeners, blocked, per_ip) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let state = State { quotas, total: 0, rate, listeners, blocked, per_ip };
         Arc::new(Self { state: Mutex::new(state), freed: Notify::new() })
     }
 
@@ -66,19 +91,31 @@ impl ConnectionLimits {
     /// A place for a connection that has come to a listener, once there is one and the rate of new connections is not above what is allowed. As in Kafka, one
     /// connection is not kept waiting for the rate longer than a window of its measurement.
     pub async fn place(self: &Arc<Self>, listener: &Arc<str>) -> Place {
-        let wait = self.state.lock().record(listener, Instant::now());
-        if !wait.is_zero() {
+        let recorded = self.state.lock().record(listener, Instant::now());
+        let waiting = Waiting { limits: self, listener };
+        if let Some((wait, by)) = recorded {
+            waiting.on(by);
             tokio::time::sleep(wait).await;
         }
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
             // Before the look, so that no end of a connection is missed between the two.
             freed.as_mut().enable();
-            if self.state.lock().take_place(listener) {
-                return Place { limits: Arc::clone(self), listener: Arc::clone(listener) };
+            let taken = self.state.lock().take_place(listener);
+            match taken {
+                Ok(()) => return Place { limits: Arc::clone(self), listener: Arc::clone(listener) },
+                Err(by) => waiting.on(by),
             }
             freed.await;
         }
+    }
+
+    /// The listeners whose next connection waits now.
+    pub fn blocked(&self) -> Vec<Blocked> {
+        let state = self.state.lock();
+        let all = state.blocked.iter();
+        all.map(|(listener, (since, by))| Blocked { listener: Arc::clone(listener), since: *since, by: by.clone() })
+            .collect()
     }
 
     /// `Err` with the limit when the address has all the connections that it may have.
@@ -112,22 +149,54 @@ impl State {
         self.quotas.listeners.get(listener).copied().unwrap_or(ListenerQuotas::NONE)
     }
 
-    /// Counts a new connection; gives how long it has to wait for the rate (KIP-612).
-    fn record(&mut self, listener: &Arc<str>, now: Instant) -> Duration {
+    /// Counts a new connection; gives how long it has to wait for the rate (KIP-612), and for which.
+    fn record(&mut self, listener: &Arc<str>, now: Instant) -> Option<(Duration, BlockedBy)> {
+        const KEY: &str = "max.connection.creation.rate";
         let (all, own) = (self.quotas.creation_rate, self.quotas_of(listener).creation_rate);
         let of_all = if self.is_protected(listener) { Duration::ZERO } else { self.rate.record(all, now) };
-        of_all.max(self.of_listener(listener).rate.record(own, now))
+        let of_own = self.of_listener(listener).rate.record(own, now);
+        let (wait, key, most) =
+            if of_own > of_all { (of_own, key_of(listener, KEY), own) } else { (of_all, KEY.to_owned(), all) };
+        (!wait.is_zero()).then_some((wait, BlockedBy::Rate { key, most }))
     }
 
-    fn take_place(&mut self, listener: &Arc<str>) -> bool {
+    fn take_place(&mut self, listener: &Arc<str>) -> Result<(), BlockedBy> {
+        const KEY: &str = "max.connections";
         let (max, own) = (self.quotas.max_connections, self.quotas_of(listener).max_connections);
-        let has_place = self.is_protected(listener) || self.total < max;
-        if !has_place || self.of_listener(listener).connections >= own {
-            return false;
+        if !self.is_protected(listener) && self.total >= max {
+            return Err(BlockedBy::Connections { key: KEY.to_owned(), most: max });
+        }
+        if self.of_listener(listener).connections >= own {
+            return Err(BlockedBy::Connections { key: key_of(listener, KEY), most: own });
         }
         self.total += 1;
         self.of_listener(listener).connections += 1;
-        true
+        Ok(())
+    }
+}
+
+/// A key for one listener.
+fn key_of(listener: &str, key: &str) -> String {
+    format!("listener.name.{}.{key}", listener.to_lowercase())
+}
+
+/// A connection that has no place yet, until dropped.
+struct Waiting<'a> {
+    limits: &'a ConnectionLimits,
+    listener: &'a Arc<str>,
+}
+
+impl Waiting<'_> {
+    fn on(&self, by: BlockedBy) {
+        let mut state = self.limits.state.lock();
+        let since = state.blocked.get(self.listener).map_or_else(Instant::now, |(since, _)| *since);
+        state.blocked.insert(Arc::clone(self.listener), (since, by));
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.limits.state.lock().blocked.remove(self.listener);
     }
 }
 
@@ -203,8 +272,12 @@ mod tests {
         });
         let _a = has_place(&limits, "A").await.unwrap();
         assert!(has_place(&limits, "A").await.is_none(), "its listener's limit");
+        let own = limits.state.lock().take_place(&name("A")).unwrap_err();
+        assert_eq!(own, BlockedBy::Connections { key: "listener.name.a.max.connections".into(), most: 1 });
         let _b = has_place(&limits, "B").await.unwrap();
         assert!(has_place(&limits, "B").await.is_none(), "the limit of all");
+        let all = limits.state.lock().take_place(&name("B")).unwrap_err();
+        assert_eq!(all, BlockedBy::Connections { key: "max.connections".into(), most: 2 });
         assert!(has_place(&limits, "INTERNAL").await.is_some());
     }
 
@@ -218,8 +291,11 @@ mod tests {
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!waiting.is_finished());
+        let blocked = limits.blocked();
+        assert!(blocked.len() == 1 && &*blocked[0].listener == "A" && blocked[0].since.elapsed().as_secs() == 1);
         drop(first);
         let _second = waiting.await.unwrap();
+        assert!(limits.blocked().is_empty());
         assert!(has_place(&limits, "A").await.is_none());
         limits.set(ConnectionQuotas { max_connections: 2, ..quotas() });
         assert!(has_place(&limits, "A").await.is_some());

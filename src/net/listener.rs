@@ -270,6 +270,7 @@ impl Acceptor {
                 if let Some(more) = TOLD.pass(&(client.ip(), "max.connections.per.ip")) {
                     warn!(listener = %self.name, client = %client.ip(), max, more, "connection refused by max.connections.per.ip");
                 }
+                self.refuse(&stream, client, max);
                 return;
             }
         };
@@ -283,6 +284,15 @@ impl Acceptor {
         let id = CONNECTION_ID.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection::new(id, Arc::clone(&self.name), client, local));
         connections.spawn(run_connection(stream, connection, self.shared.clone(), admission));
+    }
+
+    /// Tells those who look for this client why it has no connection.
+    fn refuse(&self, stream: &TcpStream, client: SocketAddr, max: usize) {
+        let Ok(local) = stream.local_addr() else { return };
+        let id = CONNECTION_ID.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection::new(id, Arc::clone(&self.name), client, local));
+        let why = format!("max.connections.per.ip allows {max} connections of one address, and they are open");
+        self.shared.dispatch.closed(&connection, &why, true);
     }
 
     fn prepare(&self, stream: &TcpStream) -> io::Result<SocketAddr> {

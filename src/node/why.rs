@@ -74,6 +74,8 @@ struct ClosedReport {
     client_id: Arc<str>,
     address: String,
     ago_ms: u64,
+    /// How often in a row.
+    times: u64,
     #[serde(flatten)]
     finding: Finding,
 }
@@ -224,6 +226,7 @@ fn closed_report(gone: &Closed) -> ClosedReport {
         client_id: connection.activity.client_id(),
         address: connection.client_address.to_string(),
         ago_ms: millis(gone.at.elapsed()),
+        times: gone.times,
         finding: advice::of_closed(&gone.why, &connection.listener),
     }
 }
@@ -274,8 +277,9 @@ fn text(page: &Page) -> String {
         say(&who, &client.findings);
     }
     for closed in &page.closed {
+        let times = if closed.times == 1 { String::new() } else { format!(", {} times", closed.times) };
         let who = format!(
-            "client {:?} ({}), {} ago",
+            "client {:?} ({}), {} ago{times}",
             closed.client_id,
             closed.address,
             told(Duration::from_millis(closed.ago_ms))

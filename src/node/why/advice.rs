@@ -134,6 +134,12 @@ pub fn of_closed(why: &str, listener: &str) -> Finding {
             "something else than Kafka's protocol was sent, or a request that is longer than socket.request.max.bytes"
                 .to_owned(),
         )
+    } else if why.contains("max.connections.per.ip") {
+        (
+            "too_many_connections",
+            "close connections that are not needed (a client per request, a pool without a bound), or raise max.connections.per.ip: it can be changed while the broker runs"
+                .to_owned(),
+        )
     } else if why.contains("acks=0") {
         (
             "unacknowledged_produce_failed",
@@ -197,6 +203,7 @@ mod tests {
             ("API key 0 version 2 is not supported", "unknown_version"),
             ("a request's length is 99, socket.request.max.bytes allows 9", "too_long"),
             ("a request's length is -1", "closed"),
+            ("max.connections.per.ip allows 2 connections of one address", "too_many_connections"),
         ] {
             assert_eq!(of_closed(why, "PLAINTEXT").what, what);
         }
