@@ -11,6 +11,7 @@ mod lag;
 mod logging;
 mod pages;
 mod started;
+mod systemd;
 mod upkeep;
 mod why;
 
@@ -129,8 +130,10 @@ pub fn run(config: Arc<BrokerConfig>) -> Result<(), NodeError> {
         let node = Node::start_logging(Arc::clone(&config), loggers).await?;
         started::tell(&node.broker.config());
         info!(took_ms = began.elapsed().as_millis(), addresses = ?node.addresses(), "ready");
+        systemd::tell_ready();
         let signal = signals.next().await;
         info!(signal, "stopping");
+        systemd::tell_stopping();
         let stopping = Instant::now();
         // A second signal does not wait.
         tokio::select! {
