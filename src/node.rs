@@ -1,7 +1,7 @@
 //! The composition root: what starts and drains in which order. The only place that wires one room's events to another.
 //!
 //! ```text
-//! start:  directories -> ports -> store and quorum -> replicas follow the image -> broker registered -> declared topics made -> listeners accept -> ready
+//! start:  directories -> ports, HTTP -> store and quorum -> replicas follow the image -> broker registered -> declared topics made -> listeners accept -> ready
 //! stop:   not ready -> listeners drain -> coordinators -> replicas -> store closed -> quorum closed
 //! ```
 
@@ -10,6 +10,7 @@ mod gauges;
 mod lag;
 mod logging;
 mod pages;
+mod progress;
 mod started;
 mod systemd;
 mod upkeep;
@@ -22,7 +23,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -67,6 +67,7 @@ use crate::types::{SystemClock, TopicIdPartition};
 use gauges::Workers;
 use logging::LogLevelsError;
 use pages::NodePages;
+use progress::{Progress, Step};
 
 /// How long requests in flight may take when the node stops.
 const DRAIN_BOUND: Duration = Duration::from_millis(300);
@@ -109,6 +110,10 @@ pub enum NodeError {
     Registration(String),
     #[error("metrics.address {address} cannot be listened on: {source}; set another, or an empty one for none")]
     MetricsAddress { address: String, source: io::Error },
+    #[error(
+        "metrics.address: port {port} is taken by another process (another broker on this machine?); stop that one, choose another port, or set metrics.address to nothing"
+    )]
+    MetricsPort { port: u16 },
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
 }
@@ -186,8 +191,34 @@ pub struct Node {
     broker: Arc<Broker>,
     server: RunningServer,
     tasks: Tasks,
-    http: Option<(watch::Sender<bool>, JoinHandle<()>)>,
-    serving: Arc<AtomicBool>,
+    http: Option<Http>,
+    progress: Arc<Progress>,
+}
+
+/// The HTTP server. Dropped, it ends by itself, a little later.
+struct Http {
+    end: watch::Sender<bool>,
+    served: JoinHandle<()>,
+}
+
+impl Http {
+    /// Ends it; the port is free when this returns.
+    async fn stop(self) {
+        self.end.send_replace(true);
+        let _ = self.served.await;
+    }
+}
+
+/// What a start has before it opens anything.
+struct Beginning {
+    config: Arc<BrokerConfig>,
+    loggers: Arc<dyn Loggers>,
+    declared: Vec<DeclaredTopic>,
+    cluster_id: String,
+    quorum_directory_id: Uuid,
+    server: Server,
+    metrics: Arc<Registry>,
+    progress: Arc<Progress>,
 }
 
 impl Node {
@@ -207,15 +238,41 @@ impl Node {
             directories.iter().zip(&meta.directory_ids).find(|(path, _)| **path == quorum_directory);
         let quorum_directory_id = quorum_directory_id.map_or(Uuid::nil(), |(_, id)| *id);
         let server = Server::bind(&endpoints(&config.listeners), NetSettings::of(&config))?;
+        let metrics = Registry::new();
+        let progress = Progress::new(&metrics);
+        let pages = NodePages {
+            config: Arc::clone(&config),
+            metrics: Arc::clone(&metrics),
+            progress: Arc::clone(&progress),
+            limits: server.limits(),
+        };
+        let http = http(&config, pages).await?;
+        let cluster_id = meta.cluster_id;
+        let beginning =
+            Beginning { config, loggers, declared, cluster_id, quorum_directory_id, server, metrics, progress };
+        match Self::open(beginning).await {
+            Ok(node) => Ok(Self { http, ..node }),
+            Err(error) => {
+                if let Some(http) = http {
+                    http.stop().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens the rooms, from the store up, and serves.
+    async fn open(beginning: Beginning) -> Result<Self, NodeError> {
+        let Beginning { config, loggers, declared, cluster_id, quorum_directory_id, server, metrics, progress } =
+            beginning;
         let bound: HashMap<Arc<str>, SocketAddr> =
             server.listeners().iter().map(|listener| (Arc::clone(&listener.name), listener.address)).collect();
         let clock: SharedClock = Arc::new(SystemClock);
-        let metrics = Registry::new();
 
         // Both read their own RocksDB, which is most of a start: one on a thread of its own, the other meanwhile here.
         let (opening, store_metrics) = (Arc::clone(&config), StoreMetrics::new(&metrics));
         let opened = tokio::task::spawn_blocking(move || open_stores(&opening, &store_metrics));
-        let quorum = open_cluster(&config, &meta.cluster_id, Arc::clone(&clock), ClusterMetrics::new(&metrics));
+        let quorum = open_cluster(&config, &cluster_id, Arc::clone(&clock), ClusterMetrics::new(&metrics));
         let (opened, cluster) = tokio::join!(opened, quorum);
         // The store's reason first: it is the one that knows who else has the folder.
         let stores = opened.map_err(|error| NodeError::Io {
@@ -223,6 +280,7 @@ impl Node {
             source: io::Error::other(error),
         })??;
         let cluster = cluster?;
+        progress.takes(Step::FollowingMetadata);
         let current = Arc::new(ArcSwap::new(Arc::clone(&config)));
         let replicas = Arc::new(ReplicaManager::open(ReplicaOptions {
             broker_id: config.node_id,
@@ -255,7 +313,8 @@ impl Node {
             bound,
             quorum_directory_id,
         }));
-        let begun = Self::begin(Arc::clone(&broker), server, (image, subscription), &meta.cluster_id, &declared).await;
+        let begun =
+            Self::begin(Arc::clone(&broker), server, progress, (image, subscription), &cluster_id, &declared).await;
         if begun.is_err() {
             // Who is told the reason may start another one on the folder at once.
             close(&broker).await;
@@ -267,6 +326,7 @@ impl Node {
     async fn begin(
         broker: Arc<Broker>,
         server: Server,
+        progress: Arc<Progress>,
         (image, subscription): (Arc<MetadataImage>, Subscription),
         cluster_id: &str,
         declared: &[DeclaredTopic],
@@ -277,22 +337,24 @@ impl Node {
         let limits = server.limits();
         hold_to_quotas(&broker, &limits).await;
         tasks.spawn(follow_all(Arc::clone(&broker), image, subscription, limits));
+        progress.takes(Step::Registering);
         register(&broker, cluster_id).await?;
         // The registration is committed, so the image holds all that was before it.
         broker.replicas.set_strays_aside(&broker.cluster.image(), broker.clock.wall_ms()).await?;
+        progress.takes(Step::MakingDeclaredTopics);
         bootstrap::apply(&broker, declared).await?;
 
         let config = broker.config();
         let memory_bytes = usize::try_from(config.request_memory_bytes()).unwrap_or(usize::MAX);
-        let (serving, workers) = (Arc::new(AtomicBool::new(true)), Arc::new(Workers::new()));
-        gauges::register(&broker, &serving, &workers);
-        let http = http(&broker, &serving).await?;
+        let workers = Arc::new(Workers::new());
+        gauges::register(&broker, &workers);
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));
         let server = server
             .start(dispatcher, Budget::new(memory_bytes), &broker.metrics)
             .map_err(|source| NodeError::Io { what: "starting the listeners", source })?;
+        progress.serves(&broker);
         upkeep::tasks(&broker, workers).into_iter().for_each(|task| tasks.spawn(task));
-        Ok(Self { broker, server, tasks, http, serving })
+        Ok(Self { broker, server, tasks, http: None, progress })
     }
 
     /// Where each listener listens, by name.
@@ -302,15 +364,14 @@ impl Node {
 
     /// Answers what is in flight, makes everything durable, and ends.
     pub async fn stop(self) {
-        let Self { broker, server, tasks, http, serving } = self;
-        serving.store(false, Ordering::Release);
+        let Self { broker, server, tasks, http, progress } = self;
+        progress.stops();
         server.stop(DRAIN_BOUND).await;
         broker.groups.shutdown();
         drop(tasks);
         close(&broker).await;
-        if let Some((end, served)) = http {
-            end.send_replace(true);
-            let _ = served.await;
+        if let Some(http) = http {
+            http.stop().await;
         }
     }
 }
@@ -325,18 +386,18 @@ async fn close(broker: &Broker) {
     broker.cluster.close().await;
 }
 
-async fn http(
-    broker: &Arc<Broker>,
-    serving: &Arc<AtomicBool>,
-) -> Result<Option<(watch::Sender<bool>, JoinHandle<()>)>, NodeError> {
-    let Some(address) = broker.config().metrics_address() else { return Ok(None) };
-    let listener = http::bind(&address).await.map_err(|source| NodeError::MetricsAddress {
-        address: format!("{}:{}", address.host.as_deref().unwrap_or(""), address.port),
-        source,
+/// Serves the pages from now on, so that those who ask are told what a long start waits for.
+async fn http(config: &BrokerConfig, pages: NodePages) -> Result<Option<Http>, NodeError> {
+    let Some(address) = config.metrics_address() else { return Ok(None) };
+    let listener = http::bind(&address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => NodeError::MetricsPort { port: address.port },
+        _ => NodeError::MetricsAddress {
+            address: format!("{}:{}", address.host.as_deref().unwrap_or(""), address.port),
+            source,
+        },
     })?;
     let (end, ended) = watch::channel(false);
-    let pages = Arc::new(NodePages { broker: Arc::clone(broker), serving: Arc::clone(serving) });
-    Ok(Some((end, tokio::spawn(http::serve(listener, pages, ended)))))
+    Ok(Some(Http { end, served: tokio::spawn(http::serve(listener, Arc::new(pages), ended)) }))
 }
 
 /// A node is its whole cluster for now; one that is told to be part of a larger one must not start as a cluster of its own.

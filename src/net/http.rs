@@ -100,8 +100,8 @@ fn decoded(value: &str) -> String {
 pub trait Pages: Send + Sync + 'static {
     /// `/metrics`: Prometheus's text format.
     fn metrics(&self) -> String;
-    /// `/lag`: how far each consumer group is behind, as JSON.
-    fn lag(&self) -> String;
+    /// `/lag`: how far each consumer group is behind, as JSON; `None` as long as nobody can know.
+    fn lag(&self) -> Option<String>;
     /// `/healthz`: good while a restart would not help.
     fn health(&self) -> Condition;
     /// `/ready`: good when clients can be served; otherwise what is awaited.
@@ -212,9 +212,10 @@ async fn connection(stream: TcpStream, pages: Arc<dyn Pages>, mut end: watch::Re
     }
 }
 
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
 async fn answer(request: &Request<Incoming>, pages: Arc<dyn Pages>) -> Response<Full<Bytes>> {
-    const TEXT: &str = "text/plain; charset=utf-8";
-    const JSON: &str = "application/json";
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".into());
         response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
@@ -230,18 +231,15 @@ async fn answer(request: &Request<Incoming>, pages: Arc<dyn Pages>) -> Response<
             let body = serde_json::json!({ "healthy": health.is_good(), "reasons": health.reasons });
             page(status(&health), JSON, format!("{body}\n"))
         }
-        "/ready" => {
-            let readiness = pages.readiness();
-            let durability = pages.durability();
-            let body = serde_json::json!({
-                "ready": readiness.is_good(),
-                "waiting_for": readiness.reasons,
-                "durability": durability.name,
-                "acknowledged": durability.meaning,
-            });
-            page(status(&readiness), JSON, format!("{body}\n"))
-        }
-        "/lag" => page(StatusCode::OK, JSON, pages.lag()),
+        "/ready" => ready(&*pages),
+        "/lag" => match pages.lag() {
+            Some(lag) => page(StatusCode::OK, JSON, lag),
+            None => {
+                let mut response = ready(&*pages);
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                response
+            }
+        },
         "/why" => page(StatusCode::OK, if asked.as_text { TEXT } else { JSON }, pages.why(&asked)),
         "/" => page(StatusCode::OK, TEXT, "Ottla: /metrics /healthz /ready /lag /why\n".into()),
         _ => page(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /healthz, /ready, /lag and /why\n".into()),
@@ -250,6 +248,17 @@ async fn answer(request: &Request<Incoming>, pages: Arc<dyn Pages>) -> Response<
         Ok(response) => response,
         Err(_) => page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the page could not be made\n".into()),
     }
+}
+
+fn ready(pages: &dyn Pages) -> Response<Full<Bytes>> {
+    let (readiness, durability) = (pages.readiness(), pages.durability());
+    let body = serde_json::json!({
+        "ready": readiness.is_good(),
+        "waiting_for": readiness.reasons,
+        "durability": durability.name,
+        "acknowledged": durability.meaning,
+    });
+    page(status(&readiness), JSON, format!("{body}\n"))
 }
 
 fn status(condition: &Condition) -> StatusCode {
@@ -281,8 +290,8 @@ mod tests {
             "up 1\n".into()
         }
 
-        fn lag(&self) -> String {
-            "{\"groups\":[]}\n".into()
+        fn lag(&self) -> Option<String> {
+            self.is_ready.load(Ordering::SeqCst).then(|| "{\"groups\":[]}\n".into())
         }
 
         fn health(&self) -> Condition {
@@ -345,8 +354,10 @@ mod tests {
         assert!(reply.contains("content-type: text/plain; version=0.0.4"), "{reply}");
         let reply = ask(server.address, &get("/healthz")).await;
         assert!(reply.starts_with("HTTP/1.1 200") && reply.contains(r#""healthy":true"#), "{reply}");
-        let reply = ask(server.address, &get("/ready")).await;
-        assert!(reply.starts_with("HTTP/1.1 503") && reply.contains(r#"["the \"log\""]"#), "{reply}");
+        for path in ["/ready", "/lag"] {
+            let reply = ask(server.address, &get(path)).await;
+            assert!(reply.starts_with("HTTP/1.1 503") && reply.contains(r#"["the \"log\""]"#), "{reply}");
+        }
         server.shown.is_ready.store(true, Ordering::SeqCst);
         let reply = ask(server.address, &get("/ready")).await;
         assert!(reply.starts_with("HTTP/1.1 200") && reply.contains(r#""ready":true"#), "{reply}");

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -14,10 +14,6 @@ use crate::coordinator::group::classic::State;
 use crate::metrics::{Metric, Scrape, table};
 use crate::replica::Partition;
 use crate::store::Health;
-
-/// Kafka's numbers for a broker's state.
-const RUNNING: f64 = 3.0;
-const SHUTTING_DOWN: f64 = 7.0;
 
 /// Over how long the threads' idle share is told: Kafka's one-minute rate.
 const IDLE_WINDOW: Duration = Duration::from_secs(60);
@@ -77,12 +73,10 @@ impl Workers {
 }
 
 /// Has the broker's gauges computed at each scrape.
-pub fn register(broker: &Arc<Broker>, serving: &Arc<AtomicBool>, workers: &Arc<Workers>) {
-    let (weak, serving, workers) = (Arc::downgrade(broker), Arc::clone(serving), Arc::clone(workers));
+pub fn register(broker: &Arc<Broker>, workers: &Arc<Workers>) {
+    let (weak, workers) = (Arc::downgrade(broker), Arc::clone(workers));
     broker.metrics.on_scrape(move |scrape| {
         let Some(broker) = weak.upgrade() else { return };
-        let state = if serving.load(Ordering::Acquire) { RUNNING } else { SHUTTING_DOWN };
-        scrape.set(&table::BROKER_STATE, &[], state);
         let idle = workers.idle();
         scrape.set(&table::NETWORK_IDLE, &[], idle);
         scrape.set(&table::HANDLER_IDLE, &[], idle);

@@ -18,6 +18,7 @@ use crate::api::Broker;
 use crate::api::connections::Closed;
 use crate::api::context::Connection;
 use crate::net::http::WhyAsked;
+use crate::net::limits::{Blocked, BlockedBy, ConnectionLimits};
 use crate::store::Health;
 use groups::{GroupReport, Statuses};
 
@@ -93,16 +94,26 @@ struct Page {
 }
 
 /// The page, as JSON or as text. Waits for coordinators: not for an async worker.
-pub fn page(broker: &Broker, asked: &WhyAsked) -> String {
+pub fn page(broker: &Broker, limits: &[Arc<ConnectionLimits>], asked: &WhyAsked) -> String {
     let Ok(runtime) = Handle::try_current() else { return String::new() };
-    let page = runtime.block_on(make(broker, asked));
-    if asked.as_text {
-        return text(&page);
-    }
-    serde_json::to_string(&page).map_or_else(|error| format!("{{\"note\":\"{error}\"}}\n"), |json| json + "\n")
+    shown(&runtime.block_on(make(broker, limits, asked)), asked)
 }
 
-async fn make(broker: &Broker, asked: &WhyAsked) -> Page {
+/// The page of a node that serves nobody yet, with what it waits for.
+pub fn before_it_serves(awaited: &str, asked: &WhyAsked) -> String {
+    let finding = Finding::new("starting", awaited, "wait: clients that connect now are served when it is ready");
+    let page = Page { node: vec![finding], groups: vec![], clients: vec![], closed: vec![], note: None };
+    shown(&page, asked)
+}
+
+fn shown(page: &Page, asked: &WhyAsked) -> String {
+    if asked.as_text {
+        return text(page);
+    }
+    serde_json::to_string(page).map_or_else(|error| format!("{{\"note\":\"{error}\"}}\n"), |json| json + "\n")
+}
+
+async fn make(broker: &Broker, limits: &[Arc<ConnectionLimits>], asked: &WhyAsked) -> Page {
     let (open, closed) = (broker.connections.open(), lately(broker.connections.closed_lately()));
     let mut clients: BTreeMap<(Arc<str>, IpAddr), Vec<Arc<Connection>>> = BTreeMap::new();
     for connection in &open {
@@ -141,8 +152,13 @@ async fn make(broker: &Broker, asked: &WhyAsked) -> Page {
     let ended = closed.iter().filter(|gone| {
         gone.by_fault && (is_all || asked.client.as_deref().is_some_and(|name| is_closed_of(name, gone)))
     });
-    let mut page =
-        Page { node: node(broker), groups, clients: reports, closed: ended.map(closed_report).collect(), note: None };
+    let mut page = Page {
+        node: node(broker, limits),
+        groups,
+        clients: reports,
+        closed: ended.map(closed_report).collect(),
+        note: None,
+    };
     page.note = note(&page, asked, &clients);
     page
 }
@@ -169,8 +185,8 @@ fn speaks_in(connection: &Connection, group: &str) -> bool {
 }
 
 /// What keeps every client waiting.
-fn node(broker: &Broker) -> Vec<Finding> {
-    let mut findings = Vec::new();
+fn node(broker: &Broker, limits: &[Arc<ConnectionLimits>]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = limits.iter().flat_map(|limits| limits.blocked()).map(no_place).collect();
     for store in broker.replicas.stores() {
         let path = store.path().display();
         match store.health() {
@@ -188,6 +204,24 @@ fn node(broker: &Broker) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// That a new connection waits: the broker does not know whose, because it reads nothing of it yet.
+fn no_place(blocked: Blocked) -> Finding {
+    let Blocked { listener, since, by } = blocked;
+    let since = told(since.elapsed());
+    let said = match by {
+        BlockedBy::Connections { key, most } => {
+            format!("new connections to listener {listener} wait since {since}: all {most} that {key} allows are open")
+        }
+        BlockedBy::Rate { key, most } => {
+            format!(
+                "new connections to listener {listener} wait since {since}: more than {most} a second come, which is what {key} allows"
+            )
+        }
+    };
+    let advice = "look for clients that connect too often or leave connections open (this page names all when asked for an address); the limit can be raised while the broker runs";
+    Finding::new("no_more_connections", said, advice)
 }
 
 fn client_report(
@@ -298,7 +332,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A time as people say it.
-fn told(duration: Duration) -> String {
+pub(super) fn told(duration: Duration) -> String {
     match duration.as_millis() {
         ms @ 0..=9_999 => format!("{ms} ms"),
         _ if duration.as_secs() < 600 => format!("{} s", duration.as_secs()),

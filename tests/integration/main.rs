@@ -13,6 +13,7 @@ mod controllers;
 mod faults;
 mod memory;
 mod mutation;
+mod pages;
 mod retention;
 mod semantics;
 mod why;

@@ -425,6 +425,28 @@ fn connections_that_were_closed_say_why() {
 }
 
 #[test]
+fn connections_that_find_no_place_are_told_of() {
+    let broker = Watched::start(&[("max.connections", "1")]);
+    let _first = broker.client("first");
+    let node = |found: &Value| found["node"][0]["sentence"].as_str().map(str::to_owned);
+    let _second = TcpStream::connect(broker.broker.address()).unwrap();
+    let said = eventually("the second waits", || node(&broker.get("/why")));
+    assert!(said.starts_with("new connections to listener PLAINTEXT wait since "), "{said}");
+    assert!(said.ends_with(": all 1 that max.connections allows are open"), "{said}");
+
+    let broker = Watched::start(&[("max.connections.per.ip", "1")]);
+    let _first = broker.client("first");
+    for _ in 0..3 {
+        let mut refused = TcpStream::connect(broker.broker.address()).unwrap();
+        assert_eq!(refused.read(&mut [0; 1]).unwrap_or(0), 0);
+    }
+    let finding = broker.finding("127.0.0.1", "too_many_connections");
+    assert_eq!(finding["times"], 3, "{finding}");
+    let said = finding["sentence"].as_str().unwrap();
+    assert!(said.contains("max.connections.per.ip allows 1 connections of one address"), "{said}");
+}
+
+#[test]
 fn a_client_that_never_comes_to_the_advertised_address_is_told_of() {
     let broker = Watched::start(&[("advertised.listeners", "PLAINTEXT://kafka.invalid:29092")]);
     let mut lost = broker.client("lost");

@@ -5,7 +5,7 @@ use crate::config::key::{ConfigKey, keys};
 
 pub(super) const OTTLA: &[ConfigKey] = keys! {
     "metrics.address", String, Is(":9404"), Valid::HttpAddress, Medium, ReadOnly, Works:
-        "Where /metrics, /healthz, /ready and /lag are served over HTTP, as host:port or :port. Empty for nowhere.";
+        "Where /metrics, /healthz, /ready, /lag and /why are served over HTTP, as host:port or :port. Empty for nowhere.";
     "ottla.bootstrap.file", String, Null, Any, Medium, ReadOnly, Works:
         "A YAML file that declares topics with their partitions and configurations. They are made at start, before clients are served; OTTLA_BOOTSTRAP_FILE sets it.";
     "ottla.log.format", String, Is("plain"), OneOf(&["plain", "json"]), Low, ReadOnly, Works:
