@@ -1,7 +1,7 @@
 """Compose files as people write them, with nothing changed but the images' names: each is brought up, its health checks have to pass, an application inside its
 network and one on the host exchange messages, and what the file says is looked for. Then the broker is stopped, killed, frozen and made anew under load.
 
-run.py                    all of it, with the image that scripts/image.sh makes from OTTLA_BIN; needs a container engine, and ports 9092 and 9094 free
+run.py                    all of it, with the image that scripts/image.sh makes from OTTLA_BIN; needs a container engine, and ports 9092, 9094 and 9404 free
 run.py cp-kafka-kraft     this file alone
 OTTLA_IMAGE_NAME=NAME     with an image that is there already
 """
@@ -66,6 +66,16 @@ def readme_command(start):
     return next(line for line in page.splitlines() if line.startswith(start))
 
 
+def wait_healthy(container):
+    end = time.monotonic() + HEALTHY_SECONDS
+    while time.monotonic() < end:
+        health = docker("inspect", "--format", "{{.State.Health.Status}}", container)
+        if health == "healthy":
+            return
+        time.sleep(0.1)
+    raise Broken(f"the health check says {health} after {HEALTHY_SECONDS} s")
+
+
 class Project:
     """One compose file with other images, up while the with block lasts."""
 
@@ -103,13 +113,7 @@ class Project:
         return self.run("ps", "--quiet", service).splitlines()[0]
 
     def wait_healthy(self):
-        end = time.monotonic() + HEALTHY_SECONDS
-        while time.monotonic() < end:
-            health = docker("inspect", "--format", "{{.State.Health.Status}}", self.container(self.broker_service))
-            if health == "healthy":
-                return
-            time.sleep(0.1)
-        raise Broken(f"the health check says {health} after {HEALTHY_SECONDS} s")
+        wait_healthy(self.container(self.broker_service))
 
     def wait_application(self):
         code = docker("wait", self.container("application"))
@@ -233,6 +237,44 @@ def check_readme(command):
                 raise Broken(f"{line}: exit code {done.returncode}: {done.stderr.strip()}")
 
 
+def check_deploy(command):
+    """What deploy/README.md has people type who start from nothing, and that the file with Prometheus and Grafana, whose images may not be had, holds together."""
+    page = (ROOT / "deploy" / "README.md").read_text()
+    lines = page[page.index("## Compose"):].split("```sh")[1].split("```")[0].strip().splitlines()
+    project = [*command, "--project-name", "ottla-deploy"]
+    broker = [*project, "--file", str(ROOT / "deploy" / "compose" / "broker.yaml")]
+    try:
+        for line in lines:
+            typed = line.replace("docker compose", " ".join(project))
+            done = subprocess.run(typed, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
+            if done.returncode != 0:
+                raise Broken(f"{line}: exit code {done.returncode}: {done.stderr.strip()}")
+        if "letters" not in done.stdout.split():
+            raise Broken(f"the declared topic is not among {done.stdout.split()}")
+        container = subprocess.run([*broker, "ps", "--quiet", "ottla"], check=True, capture_output=True, text=True).stdout.strip()
+        wait_healthy(container)
+        exchange_alone("localhost:9092")
+    finally:
+        subprocess.run([*broker, "down", "--volumes", "--timeout", "5"], capture_output=True)
+    whole = str(ROOT / "deploy" / "compose" / "compose.yaml")
+    done = subprocess.run([*command, "--file", whole, "config", "--quiet"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Broken(f"{whole}: {done.stderr.strip()}")
+
+
+def exchange_alone(address):
+    """A client of the host writes to the declared topic and reads it."""
+    producer = kafka.KafkaProducer(bootstrap_servers=address, acks="all")
+    producer.send("letters", b"Dearest").get(timeout=20)
+    producer.close()
+    consumer = kafka.KafkaConsumer("letters", bootstrap_servers=address, auto_offset_reset="earliest", consumer_timeout_ms=10000)
+    values = [next(consumer).value]
+    partitions = len(consumer.partitions_for_topic("letters"))
+    consumer.close()
+    if values != [b"Dearest"] or partitions != 4:
+        raise Broken(f"the topic has {partitions} partitions and {values}")
+
+
 def check_declared(_):
     """A broker that is ready has the topics of OTTLA_BOOTSTRAP_FILE, and has run the scripts of /docker-entrypoint-initdb.d once."""
     with tempfile.TemporaryDirectory() as folder:
@@ -307,7 +349,7 @@ def prepare():
 
 
 def check_ports():
-    for port in (9092, 9094):
+    for port in (9092, 9094, 9404):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 sys.exit(f"port {port} is in use, and the compose files need it")
@@ -315,7 +357,7 @@ def check_ports():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FILES)}, readme, declared, restarts, refusals")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FILES)}, readme, deploy, declared, restarts, refusals")
     wanted = parser.parse_args().names
     command = compose_command()
     if subprocess.run(["docker", "info"], capture_output=True).returncode != 0 or command is None:
@@ -323,7 +365,7 @@ def main():
     check_ports()
     prepare()
     checks = {name: lambda name=name: check_file(command, name) for name in FILES}
-    for name, check in {"readme": check_readme, "declared": check_declared, "restarts": check_restarts, "refusals": check_refusals}.items():
+    for name, check in {"readme": check_readme, "deploy": check_deploy, "declared": check_declared, "restarts": check_restarts, "refusals": check_refusals}.items():
         checks[name] = lambda check=check: check(command)
     passed = failed = 0
     for name in wanted or checks:

@@ -5,9 +5,12 @@ their folders are this run's own. At the end jmx.py holds the values against Apa
 """
 
 import json
+import os
 import pathlib
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,6 +27,7 @@ sys.path.insert(0, str(HERE.parent / "oracle"))
 
 import brokers  # noqa: E402
 import jmx  # noqa: E402
+import yaml  # noqa: E402
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition  # noqa: E402
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic  # noqa: E402
 from kafka.errors import InvalidTimestampError, MessageSizeTooLargeError  # noqa: E402
@@ -293,6 +297,94 @@ def check_files():
     check("promtool check config", done.returncode == 0, done.stdout + done.stderr)
 
 
+class Deployed(brokers.Ottla):
+    """A broker with a server.properties and an environment of deploy/, which has other ports and folders here."""
+
+    def __init__(self, text, ports, data, environment=()):
+        self.text, self.extra = text, dict(environment)
+        super().__init__()
+        self.moved = {port: str(self.port if port == "9092" else brokers.free_port()) for port in ports}
+        self.data = data
+
+    def here(self, text):
+        for port, other in self.moved.items():
+            text = text.replace(f":{port}", f":{other}")
+        return text.replace(self.data, str(self.folder / "data"))
+
+    def write_properties(self):
+        path = self.folder / "server.properties"
+        path.write_text(self.here(self.text))
+        return path
+
+    def command(self, properties):
+        return [self.binary(), "serve", str(properties)]
+
+    def environment(self):
+        return dict(os.environ, **{name: self.here(value) for name, value in self.extra.items()})
+
+
+def told_addresses(bootstrap):
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        return [f"{one['host']}:{one['port']}" for one in admin.describe_cluster()["brokers"]]
+    finally:
+        admin.close()
+
+
+def check_kubernetes():
+    """The broker of deploy/kubernetes: what it tells its clients, and what Kubernetes puts into its environment."""
+    documents = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "ottla.yaml").read_text()))
+    properties = next(one for one in documents if one["kind"] == "ConfigMap")["data"]["server.properties"]
+    container = next(one for one in documents if one["kind"] == "StatefulSet")["spec"]["template"]["spec"]["containers"][0]
+    given = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    environment = {name: value.replace("$(POD_NAME)", "ottla-0").replace("$(POD_NAMESPACE)", "apps") for name, value in given.items()}
+    # As of a service that is called kafka, on a cluster where service links are not turned off.
+    links = {"KAFKA_SERVICE_HOST": "10.0.0.1", "KAFKA_SERVICE_PORT": "9092", "KAFKA_PORT": "tcp://10.0.0.1:9092", "KAFKA_PORT_9092_TCP": "tcp://10.0.0.1:9092",
+             "KAFKA_PORT_9092_TCP_PROTO": "tcp", "KAFKA_PORT_9092_TCP_PORT": "9092", "KAFKA_PORT_9092_TCP_ADDR": "10.0.0.1"}
+    with Deployed(properties, ["9092", "9093", "9094", "9404"], "/var/lib/kafka/data", {**environment, **links}) as broker:
+        ready = json.loads(get(f"http://127.0.0.1:{broker.moved['9404']}/ready"))
+        check("the pod's broker is ready", ready["ready"] and ready["durability"] == "synced", ready)
+        forwarded = f"127.0.0.1:{broker.moved['9094']}"
+        check("a forwarded port is told as it was reached", told_addresses(forwarded) == [forwarded], told_addresses(forwarded))
+        inside = raw_addresses(broker.port)
+        check("applications are told the pod's name", inside == [("ottla-0.ottla-headless.apps.svc", broker.port)], inside)
+        said = [line for line in broker.log_file.read_text().splitlines() if "WARN" in line]
+        check("a service's variables are no settings", not said, said)
+
+
+def raw_addresses(port):
+    """What a Metadata v1 request is told of brokers: for a client that could not follow it."""
+    request = struct.pack(">hhih5s", 3, 1, 7, 5, b"names") + struct.pack(">i", 0)
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        stream = connection.makefile("rb")
+        body = stream.read(struct.unpack(">i", stream.read(4))[0])
+    count, at, found = struct.unpack_from(">i", body, 4)[0], 8, []
+    for _ in range(count):
+        length = struct.unpack_from(">h", body, at + 4)[0]
+        host = body[at + 6:at + 6 + length].decode()
+        at += 6 + length
+        found.append((host, struct.unpack_from(">i", body, at)[0]))
+        at += 4 + 2 + max(0, struct.unpack_from(">h", body, at + 4)[0])
+    return found
+
+
+def check_unit():
+    """The systemd unit: what systemd says of it, and that its server.properties starts a broker."""
+    folder = ROOT / "deploy" / "systemd"
+    with Deployed((folder / "server.properties").read_text(), ["9092", "9093", "9404"], "/var/lib/ottla/data") as broker:
+        ready = json.loads(get(f"http://127.0.0.1:{broker.moved['9404']}/ready"))
+        check("the unit's broker is ready", ready["ready"], ready)
+        if not shutil.which("systemd-analyze"):
+            print("NOT RUN: systemd-analyze verify: it is not installed")
+            return
+        unit = broker.folder / "ottla.service"
+        unit.write_text((folder / "ottla.service").read_text().replace("/usr/local/bin/ottla", broker.binary()))
+        done = subprocess.run(["systemd-analyze", "verify", str(unit)], text=True, capture_output=True)
+        said = done.stdout + done.stderr
+        check("systemd-analyze verify", done.returncode == 0 and not said.strip(), said)
+
+
 def check_going(prometheus, traffic, address):
     """What is deleted leaves, and the partitions' series can be turned off."""
     traffic.admin.delete_topics([SMALL])
@@ -350,6 +442,8 @@ def run():
             check_going(prometheus, traffic, address)
             check_size(traffic, address)
     check_files()
+    check_unit()
+    check_kubernetes()
     jmx.compare(check)
 
 
