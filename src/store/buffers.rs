@@ -59,6 +59,7 @@ impl Buffers {
 }
 
 /// Not `vec![0; length]`: for that the allocator gives pages back to the system and takes fresh ones, each with a page fault.
+#[expect(clippy::slow_vector_initialization, reason = "slow is what this is not, see above")]
 fn zeros(length: usize) -> Vec<u8> {
     let mut memory = Vec::with_capacity(length);
     memory.resize(length, 0);
