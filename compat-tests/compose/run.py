@@ -34,6 +34,7 @@ HEALTHY_SECONDS = 40
 FILES = {
     "cp-kafka-zookeeper": ("kafka", "localhost:9092", {"node": 1}),
     "cp-kafka-kraft": ("broker", "localhost:9092", {"node": 1, "cluster": "MkU3OEVBNTcwNTJENDM2Qk"}),
+    "cp-kafka-scripts": ("kafka0", "localhost:9092", {"node": 1, "partitions": 3, "filled": ("users", 2), "again": True}),
     "apache-kafka": ("kafka", "localhost:9092", {"node": 1, "cluster": "5L6g3nShT-eMCtK--X86sw"}),
     "apache-kafka-properties": ("kafka", "localhost:9092", {"node": 5, "partitions": 3}),
     "bitnami": ("kafka", "localhost:9094", {"node": 0}),
@@ -136,6 +137,12 @@ def look_at(address, expected):
             policy = told["topic"][expected["compacted"]]["cleanup.policy"]["value"]
             if policy != "compact":
                 raise Broken(f"{expected['compacted']} has cleanup.policy {policy}, not compact")
+        if "filled" in expected:
+            topic, wanted = expected["filled"]
+            found = len(read_all(address, topic))
+            if found != wanted:
+                raise Broken(f"{topic} has {found} records, not {wanted}")
+        return cluster["cluster_id"]
     finally:
         admin.close()
 
@@ -147,7 +154,13 @@ def check_file(command, name):
         project.wait_healthy()
         exchange.run([address], "outside", "inside")
         project.wait_application()
-        look_at(address, expected)
+        cluster = look_at(address, expected)
+        if "again" in expected:
+            # Whatever the start does to the image's own scripts, it does it once more.
+            docker("restart", project.container(project.broker_service))
+            project.wait_healthy()
+            if (now := look_at(address, expected)) != cluster:
+                raise Broken(f"the cluster {cluster} is {now} after a restart")
 
 
 class Load(threading.Thread):
@@ -179,9 +192,9 @@ class Load(threading.Thread):
             time.sleep(0.05)
 
 
-def read_all(address):
-    consumer = kafka.KafkaConsumer("restarts", bootstrap_servers=[address], auto_offset_reset="earliest", consumer_timeout_ms=3000)
-    values = [int(record.value) for record in consumer]
+def read_all(address, topic):
+    consumer = kafka.KafkaConsumer(topic, bootstrap_servers=[address], auto_offset_reset="earliest", consumer_timeout_ms=3000)
+    values = [record.value for record in consumer]
     consumer.close()
     return values
 
@@ -214,7 +227,7 @@ def check_restarts(command):
         load.join(60)
         if load.failed:
             raise Broken(f"the producer failed: {load.failed}")
-        values = read_all(address)
+        values = [int(value) for value in read_all(address, "restarts")]
         lost = set(load.acknowledged) - set(values)
         if lost or len(values) != len(set(values)):
             raise Broken(f"{len(lost)} of {len(load.acknowledged)} acknowledged messages are lost, {len(values) - len(set(values))} came twice")
