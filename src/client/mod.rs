@@ -291,6 +291,12 @@ impl Client {
         Ok(connection)
     }
 
+    /// Lets go of all connections and what is under way on them. A broker answers a connection's requests one after the other: what has to be answered now must not
+    /// stand behind one that waits for others.
+    pub(super) fn abandon(&self) {
+        self.state.lock().connections.clear();
+    }
+
     /// Ends all connections in order, so that nothing that was begun is lost: [`Connection::close`]. Another call makes new ones.
     pub async fn close(&self) {
         let connections = std::mem::take(&mut self.state.lock().connections);

@@ -277,6 +277,7 @@ impl Member {
                 reply = &mut reply => return Ok(connection.decode_reply::<R>(reply?, version)?),
                 () = self.shared.polls.notified() => {
                     if self.shared.is_closing() {
+                        self.client.abandon();
                         return Err(Step::Closing);
                     }
                 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::EmbeddedBroker;
+use crate::client::To;
 use crate::client::producer::{NewRecord, Producer};
+use kafka_protocol::protocol::StrBytes;
 use std::ops::ControlFlow;
 
 fn properties(bootstrap: &str, more: &[(&str, &str)]) -> ClientProperties {
@@ -186,4 +188,32 @@ async fn closing_a_consumer_that_never_reached_anybody_takes_no_time() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_a_consumer_that_still_joins_takes_no_time_and_leaves_nobody_behind() {
+    let broker = EmbeddedBroker::start_with(&[("group.initial.rebalance.delay.ms", "6000")]).await.unwrap();
+    let bootstrap = broker.bootstrap().to_owned();
+    tokio::task::spawn_blocking(move || {
+        fill(&bootstrap, "t", 0..1);
+        let consumer = member(&bootstrap, &[]);
+        // Past the answer that has the member's id, into the one that waits for others.
+        while consumer.poll(Duration::from_millis(700)).unwrap().is_some() {}
+        let begun_at = Instant::now();
+        consumer.close();
+        assert!(begun_at.elapsed() < Duration::from_secs(1), "{:?}", begun_at.elapsed());
+        let mut client = properties(&bootstrap, &[]);
+        client.set("client.id", "looks");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let described = runtime.block_on(async {
+            let client = Client::new(&client).unwrap();
+            let name = kafka_protocol::messages::GroupId(StrBytes::from_static_str("g"));
+            let request = kafka_protocol::messages::DescribeGroupsRequest::default().with_groups(vec![name]);
+            client.send(&To::Group("g".into()), &request).await.unwrap()
+        });
+        assert_eq!(described.groups[0].members.len(), 0, "{described:?}");
+    })
+    .await
+    .unwrap();
+    broker.stop().await;
 }
