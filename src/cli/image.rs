@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -48,8 +48,8 @@ pub(super) enum ImageError {
         "{path} cannot be run: {source}; `ottla image start` is for the container image, elsewhere use `ottla serve`"
     )]
     Script { path: &'static str, source: std::io::Error },
-    #[error("{path} cannot be written: {source}")]
-    Output { path: PathBuf, source: std::io::Error },
+    #[error("{path} cannot be written: {source}{advice}")]
+    Output { path: PathBuf, source: std::io::Error, advice: String },
 }
 
 /// Whether a variable would be a property, or say where one's value is. What is left is for a server that has its properties from a file.
@@ -59,9 +59,19 @@ pub(super) fn is_property(variable: &str) -> bool {
 
 /// Whether a container was meant to be ZooKeeper: somebody replaced all the images of a compose file.
 fn is_for_zookeeper(environment: &BTreeMap<String, String>) -> bool {
-    let any = |prefixes: &[&str]| environment.keys().any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
-    any(&["ZOOKEEPER_", "ZOO_", "ALLOW_ANONYMOUS_LOGIN"])
-        && !any(&["KAFKA_CFG_", "KAFKA_BROKER", "KAFKA_NODE", "KAFKA_ZOOKEEPER_CONNECT"])
+    // With ZOOKEEPER_CONNECT a broker is told where to find one (debezium/kafka).
+    let names = || environment.keys().filter(|name| *name != "ZOOKEEPER_CONNECT");
+    let any = |prefixes: &[&str]| names().any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    const OF_A_BROKER: &[&str] = &[
+        "KAFKA_CFG_",
+        "KAFKA_BROKER",
+        "KAFKA_NODE",
+        "KAFKA_ZOOKEEPER_CONNECT",
+        "KAFKA_LISTENERS",
+        "KAFKA_ADVERTISED_",
+        "KAFKA_PROCESS_ROLES",
+    ];
+    any(&["ZOOKEEPER_", "ZOO_", "ALLOW_ANONYMOUS_LOGIN"]) && !any(OF_A_BROKER)
 }
 
 /// Becomes the start script. Returns only when that fails.
@@ -105,6 +115,7 @@ pub(super) fn configure(
     let mut said = Settings::default();
     said.load_environment(environment.clone())?;
     let image = said.image();
+    let own = mounted;
     let mounted = mounted.filter(|path| path.exists());
     let mut settings = Settings::default();
     match mounted {
@@ -129,7 +140,25 @@ pub(super) fn configure(
     for notice in config.ignored_notices() {
         eprintln!("ottla: {notice}");
     }
-    write(output, config.static_settings())
+    write(output, config.static_settings()).map_err(|source| {
+        let advice = advice(&source, own);
+        ImageError::Output { path: output.to_owned(), source, advice }
+    })
+}
+
+/// What to do where the file cannot be written. `own` is where a file of the user's is looked for.
+fn advice(error: &std::io::Error, own: Option<&Path>) -> String {
+    match (error.kind(), own) {
+        (ErrorKind::PermissionDenied, _) => {
+            let user = rustix::process::geteuid().as_raw();
+            format!("; the image's folders are for its user 1000 and for group 0: run it with user: \"{user}:0\"")
+        }
+        (ErrorKind::ReadOnlyFilesystem, Some(own)) => {
+            format!("; it is made at each start: a file of your own belongs to {}", own.display())
+        }
+        (ErrorKind::ReadOnlyFilesystem, None) => "; it is made at each start, from the environment".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// Where Prometheus' Java agent would serve metrics, and the variable that asks for it: `-javaagent:PATH/jmx_prometheus_javaagent.jar=[HOST:]PORT:FILE`. Whoever scrapes
@@ -152,7 +181,7 @@ fn address_of_java_agent(environment: &[(String, String)]) -> Option<(&'static s
 }
 
 /// What nobody knows was told already, and is left out.
-fn write(output: &Path, settings: &Settings) -> Result<(), ImageError> {
+fn write(output: &Path, settings: &Settings) -> std::io::Result<()> {
     let mut text = String::from("# Written at start, from the container's environment and configuration files.\n");
     for (name, value, origin) in settings.entries().filter(|(name, _, _)| is_known(name)) {
         // Writing to a string cannot fail.
@@ -160,9 +189,8 @@ fn write(output: &Path, settings: &Settings) -> Result<(), ImageError> {
     }
     // It may hold passwords. Truncated, not replaced: the folder may belong to somebody else.
     let mut options = fs::OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(true).mode(0o660).open(output);
-    let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|source| ImageError::Output { path: output.to_owned(), source })
+    let mut file = options.write(true).create(true).truncate(true).mode(0o660).open(output)?;
+    file.write_all(text.as_bytes())
 }
 
 /// A value as `java.util.Properties` writes it, so that it is read as it was.
@@ -219,6 +247,8 @@ mod tests {
         assert!(is(&[("ZOOKEEPER_CLIENT_PORT", "2181"), ("KAFKA_OPTS", "-Dx=y"), ("KAFKA_HOME", "/opt/kafka")]));
         assert!(is(&[("ALLOW_ANONYMOUS_LOGIN", "yes")]));
         assert!(!is(&[("KAFKA_ZOOKEEPER_CONNECT", "z:2181")]) && !is(&[]));
+        assert!(!is(&[("ZOOKEEPER_CONNECT", "z:2181"), ("BROKER_ID", "1")]));
+        assert!(!is(&[("ZOO_LOG", "x"), ("KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://localhost:9092")]));
     }
 
     #[test]
@@ -261,6 +291,16 @@ mod tests {
         let pairs = [("OTTLA_IMAGE", "bitnami"), ("KAFKA_CFG_NUM_PARTITIONS", "4")];
         assert_eq!(configured(&pairs, file).unwrap().num_partitions, 2);
         assert_eq!(configured(&pairs, None).unwrap().num_partitions, 4);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_told_with_what_to_do() {
+        let (denied, read_only) = (ErrorKind::PermissionDenied.into(), ErrorKind::ReadOnlyFilesystem.into());
+        assert!(advice(&denied, None).contains(":0\""));
+        assert!(advice(&read_only, Some(Path::new("/mnt/own.properties"))).ends_with("/mnt/own.properties"));
+        let pairs = variables(&[("OTTLA_IMAGE", "apache")]);
+        let said = configure(None, None, Path::new("/none/x.properties"), pairs).unwrap_err().to_string();
+        assert!(said.starts_with("/none/x.properties cannot be written"), "{said}");
     }
 
     #[test]
