@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::ApiKey;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use super::group_records;
 use super::interrupt::Interrupt;
 use super::message_formatter::{DefaultFormatter, FormatError, Place, write_group_record};
 use super::options::{Grammar, Kind, Opt, Parsed};
+use super::progress::Progress;
 use super::{Fault, Terminal, Tool};
 use crate::client::consumer::{ConsumeError, Consumer, Polled, Position, StartAt, Subscription};
 use crate::client::{ClientProperties, producer};
@@ -359,7 +360,9 @@ impl Showing<'_> {
     fn run(&self, terminal: &mut Terminal, shown: &mut u64) -> Result<(), String> {
         let timeout = self.asked.timeout;
         let mut waiting_since = Instant::now();
+        let mut progress = Progress::new(std::io::stdout().is_terminal());
         while self.asked.max_messages.is_none_or(|most| *shown < most) && !self.interrupt.is_set() {
+            progress.tell(|| format!("{shown} records"));
             let mut polled = self.consumer.poll(Duration::ZERO);
             if matches!(polled, Ok(None)) {
                 if terminal.out().flush().is_err() {

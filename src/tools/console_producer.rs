@@ -11,6 +11,7 @@ use super::console_consumer::{key_values, tell_send};
 use super::interrupt::Interrupt;
 use super::line_reader::{LineReader, LineRecord};
 use super::options::{Grammar, Kind, Opt, Parsed};
+use super::progress::Progress;
 use super::{Fault, Terminal, Tool};
 use crate::client::ClientProperties;
 use crate::client::producer::{NewRecord, OnDone, Producer, SendError};
@@ -320,9 +321,11 @@ impl Lines<'_> {
     fn run(&mut self, terminal: &mut Terminal, failed: &parking_lot::Mutex<Option<String>>) -> Result<(), Fault> {
         let stdin = std::io::stdin();
         let prompt = stdin.is_terminal() && std::io::stdout().is_terminal();
+        let mut progress = Progress::new(stdin.is_terminal());
         let mut input = stdin.lock();
         let mut line = Vec::new();
         loop {
+            progress.tell(|| format!("{} records", self.number));
             self.number += 1;
             if prompt {
                 terminal.print(">");

@@ -5,11 +5,12 @@
 mod ottla;
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, IsTerminal, Read};
 use std::path::Path;
 
 use super::group_records::{self, RecordError};
 use super::options::{Grammar, Kind, Opt, Parsed};
+use super::progress::Progress;
 use super::{Fault, Terminal, Tool};
 use crate::protocol::record_batch::{BatchView, LOG_OVERHEAD_BYTES};
 use crate::protocol::records::{Record, RecordReader};
@@ -186,6 +187,7 @@ fn dump_segment(path: &Path, view: &View, terminal: &mut Terminal) -> Result<Gap
     let mut position: u64 = 0;
     let end = length.min(view.max_bytes);
     let mut batch = Vec::new();
+    let mut progress = Progress::new(std::io::stdout().is_terminal());
     while end - position >= RECORD_BATCH_HEADER_BYTES as u64 {
         batch.resize(RECORD_BATCH_HEADER_BYTES, 0);
         input.read_exact(&mut batch).map_err(failed)?;
@@ -210,6 +212,7 @@ fn dump_segment(path: &Path, view: &View, terminal: &mut Terminal) -> Result<Gap
         (&mut input).take(rest as u64).read_to_end(&mut batch).map_err(failed)?;
         showing.batch(&batch, position, terminal)?;
         position += size;
+        progress.tell(|| format!("{position} of {end} bytes"));
     }
     let trailing = length.min(view.max_bytes).saturating_sub(position);
     if trailing > 0 && view.max_bytes == i32::MAX as u64 {

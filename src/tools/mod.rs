@@ -34,6 +34,7 @@ mod message_formatter;
 mod metadata_quorum;
 pub mod options;
 mod producer_perf;
+mod progress;
 mod storage;
 mod terminal;
 #[cfg(test)]

@@ -2,32 +2,22 @@
 //! Java's tools, a reader that has gone away is no error.
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 
 pub struct Terminal {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    is_interactive: bool,
 }
 
 impl Terminal {
     /// The process's own.
     pub fn standard() -> Self {
-        Self {
-            out: Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
-            err: Box::new(io::stderr()),
-            is_interactive: io::stderr().is_terminal() && io::stdout().is_terminal(),
-        }
+        Self { out: Box::new(BufWriter::with_capacity(1 << 16, io::stdout())), err: Box::new(io::stderr()) }
     }
 
     /// For tests.
     pub fn of(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
-        Self { out, err, is_interactive: false }
-    }
-
-    /// Whether somebody looks on: progress is shown only then.
-    pub fn is_interactive(&self) -> bool {
-        self.is_interactive
+        Self { out, err }
     }
 
     pub fn print(&mut self, text: impl Display) {

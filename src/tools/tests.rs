@@ -19,7 +19,7 @@ impl Write for Written {
 }
 
 impl Written {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
