@@ -71,13 +71,15 @@ pub fn install(format: LogFormat) -> Result<Arc<dyn Loggers>, LogLevelsError> {
 fn parse(text: &str) -> Result<BTreeMap<String, LogLevel>, LogLevelsError> {
     // A word alone would be taken for a logger whose lines are all wanted, and everything else be silent.
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
-    let mut words = text.split(',').map(str::trim).filter(|word| !word.contains('=') && !word.starts_with(CRATE));
-    if let Some(word) = words.find(|word| !word.is_empty() && !is_level(word)) {
+    let words: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_lone = |word: &&&str| !(word.is_empty() || word.contains('=') || word.starts_with(CRATE) || is_level(word));
+    if let Some(word) = words.iter().find(is_lone) {
         return Err(LogLevelsError { value: text.to_owned(), problem: format!("{word} is no level") });
     }
-    let parsed: Targets = target_of(text).parse().map_err(|error: tracing_subscriber::filter::ParseError| {
-        LogLevelsError { value: text.to_owned(), problem: error.to_string() }
-    })?;
+    let parsed: Targets =
+        target_of(&words.join(",")).parse().map_err(|error: tracing_subscriber::filter::ParseError| {
+            LogLevelsError { value: text.to_owned(), problem: error.to_string() }
+        })?;
     let mut own: BTreeMap<String, LogLevel> =
         parsed.iter().map(|(target, level)| (target.to_owned(), of_filter(level))).collect();
     let root = parsed.default_level().map_or(LogLevel::Info, of_filter);
