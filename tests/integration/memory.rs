@@ -45,14 +45,14 @@ fn with_cold_records(folder: &std::path::Path, records: usize, record_bytes: usi
 }
 
 /// Clients that ask for all there is and do not read it.
-fn silent_readers(broker: &Process) -> Vec<Client> {
+fn silent_readers(broker: &Process, count: usize) -> Vec<Client> {
     let ask = |_| {
         let mut client = broker.client();
         socket2::SockRef::from(&client.stream).set_recv_buffer_size(64 << 10).unwrap();
         client.send(FETCH, &all_of_it("cold")).unwrap();
         client
     };
-    let silent = (0..READERS).map(ask).collect();
+    let silent = (0..count).map(ask).collect();
     std::thread::sleep(std::time::Duration::from_secs(1));
     silent
 }
@@ -100,7 +100,7 @@ fn client_reads(broker: &Process) -> Bytes {
 fn readers_that_stop_reading_keep_no_memory_of_what_is_sent_from_files() {
     let folder = tempfile::tempdir().unwrap();
     let broker = with_cold_records(folder.path(), WRITTEN, MIB - 1000, "4194304");
-    let silent = silent_readers(&broker);
+    let silent = silent_readers(&broker, READERS);
     assert!(!client_reads(&broker).is_empty());
     assert!(!broker.output().contains("did not read its replies"), "{}", broker.output());
     drop(silent);
@@ -112,7 +112,7 @@ fn readers_that_stop_reading_give_way_to_those_who_wait() {
     // Too short to be sent from files one by one: copies of them fill the memory.
     let broker = with_cold_records(folder.path(), 1000, 8000, "4194304");
     // More of them than there is memory for the least reply.
-    let silent = silent_readers(&broker);
+    let silent = silent_readers(&broker, 8);
     assert!(!client_reads(&broker).is_empty());
     let closed = broker.output().lines().filter(|line| line.contains("did not read its replies")).count();
     assert!(closed > 0, "nobody gave way: there was memory left");
