@@ -111,9 +111,9 @@ pub enum NodeError {
     #[error("metrics.address {address} cannot be listened on: {source}; set another, or an empty one for none")]
     MetricsAddress { address: String, source: io::Error },
     #[error(
-        "metrics.address: port {port} is taken by another process (another broker on this machine?); stop that one, choose another port, or set metrics.address to nothing"
+        "metrics.address: port {port} is taken by another process, so {address} cannot be opened (another broker on this machine?); stop that one, choose another port, or set metrics.address to nothing"
     )]
-    MetricsPort { port: u16 },
+    MetricsPort { port: u16, address: String },
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
 }
@@ -405,12 +405,12 @@ async fn close(broker: &Broker) {
 /// Serves the pages from now on, so that those who ask are told what a long start waits for.
 async fn http(config: &BrokerConfig, pages: NodePages) -> Result<Option<Http>, NodeError> {
     let Some(address) = config.metrics_address() else { return Ok(None) };
-    let listener = http::bind(&address).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => NodeError::MetricsPort { port: address.port },
-        _ => NodeError::MetricsAddress {
-            address: format!("{}:{}", address.host.as_deref().unwrap_or(""), address.port),
-            source,
-        },
+    let listener = http::bind(&address).await.map_err(|source| {
+        let (port, address) = (address.port, format!("{}:{}", address.host.as_deref().unwrap_or(""), address.port));
+        match source.kind() {
+            io::ErrorKind::AddrInUse => NodeError::MetricsPort { port, address },
+            _ => NodeError::MetricsAddress { address, source },
+        }
     })?;
     let (end, ended) = watch::channel(false);
     Ok(Some(Http { end, served: tokio::spawn(http::serve(listener, Arc::new(pages), ended)) }))
