@@ -129,8 +129,10 @@ impl Quorum {
     async fn agree(&self) -> Arc<MetadataImage> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
+            assert!(tokio::time::Instant::now() < deadline, "nodes do not come to the same offset");
             let leader = self.leader().await;
-            let (_, offset) = leader.propose_at(|_| Decision::unchanged(())).await.unwrap();
+            // Another one may have been elected meanwhile.
+            let Ok((_, offset)) = leader.propose_at(|_| Decision::unchanged(())).await else { continue };
             let nodes: Vec<_> = self.wires.nodes.lock().values().cloned().collect();
             for node in &nodes {
                 let waited = tokio::time::timeout(PATIENCE, node.wait_applied(offset)).await;
@@ -143,7 +145,6 @@ impl Quorum {
             }
             let same_offset = images.iter().all(|other| other.offset() == image.offset());
             assert!(!same_offset, "nodes hold other images at offset {}", image.offset());
-            assert!(tokio::time::Instant::now() < deadline, "nodes do not come to the same offset");
         }
     }
 }

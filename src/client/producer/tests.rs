@@ -121,12 +121,12 @@ async fn keys_and_acks_and_flush() {
 async fn what_cannot_be_sent_is_told_as_kafka_tells_it() {
     let (broker, bootstrap) = broker().await;
     blocking(move || {
-        let (producer, told) = start(&bootstrap, &[("max.request.size", "3000000"), ("max.block.ms", "500")]);
+        let (producer, told) = start(&bootstrap, &[("max.request.size", "3000000"), ("max.block.ms", "3000")]);
         let error = |topic, bytes: usize| producer.send(topic, None, &record(&vec![0; bytes]), 1).unwrap_err();
         assert!(matches!(error("big", 4_000_000), SendError::TooLarge { key: "max.request.size", .. }));
         assert!(error("no/topic", 1).class().ends_with("InvalidTopicException"), "{:?}", error("no/topic", 1));
         let error = producer.send("few", Some(7), &record(b""), 1).unwrap_err().to_string();
-        assert_eq!(error, "Partition 7 of topic few with partition count 3 is not present in metadata after 500 ms.");
+        assert_eq!(error, "Partition 7 of topic few with partition count 3 is not present in metadata after 3000 ms.");
         // The broker's own limit is 1 MiB.
         producer.send("big", Some(0), &record(&vec![0; 2_000_000]), 2).unwrap();
         producer.send("big", Some(0), &record(b"small"), 3).unwrap();
