@@ -219,6 +219,8 @@ def pending_members(s):
     """A member id that was handed out and not used yet."""
     g = Group(s)
     first = g.join("a member id is demanded", version=s.version)
+    # Kafka answers before the new group's record is committed, and tells of the group only after that.
+    g.until("Empty")
     g.describe("nobody has joined")
     g.beat("a heartbeat with it", "a", 0, first["MemberId"])
     g.sync("a sync with it", "a", 0, first["MemberId"])
