@@ -49,7 +49,8 @@ impl Socket for TcpStream {
         })
     }
 
-    /// The store has just read these bytes to check them, so they lie in the page cache and the kernel does not wait for the device.
+    /// The store has read these bytes to check them, most often just now, so they lie in the page cache. Where the system has let go of them since, the kernel
+    /// waits for the device here.
     fn poll_send_file(&mut self, cx: &mut Context<'_>, slice: &FileSlice) -> Poll<io::Result<usize>> {
         let Some(file) = slice.descriptor() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
         let sent = ready!(poll_io(self, cx, |stream| {

@@ -6,8 +6,9 @@ use ahash::HashMap;
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
-/// How long a check counts.
-const COUNTS_FOR: Duration = Duration::from_secs(600);
+/// How long a check counts. Longer, and more of what was checked has left the page cache: it would be read from the device where it is sent, on a thread that others
+/// wait for.
+const COUNTS_FOR: Duration = Duration::from_secs(60);
 /// Runs remembered: 2 MiB at most.
 const MOST_RUNS: usize = 32 * 1024;
 

@@ -305,7 +305,7 @@ pub trait RecordStore: Send + Sync + 'static {
     /// The runs asked for, checked against their checksums, from the store's own IO threads.
     fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>>;
 
-    /// Of the runs asked for, what `select` wants. What is long stays in its file until it is sent. Checked like [`Self::read`]'s, but not again within minutes
+    /// Of the runs asked for, what `select` wants. What is long stays in its file until it is sent. Checked like [`Self::read`]'s, but not again within a minute
     /// of the last time.
     fn read_parts(&self, request: ReadRequest, select: Box<dyn Select>) -> BoxFuture<Result<Vec<Piece>, StoreError>>;
 
