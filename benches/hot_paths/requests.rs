@@ -46,9 +46,18 @@ struct Served {
     dispatcher: Dispatcher,
     connection: Arc<Connection>,
     budget: Budget,
-    // Ends before the runtime it runs on.
-    _broker: EmbeddedBroker,
+    /// There until it is dropped.
+    broker: Option<EmbeddedBroker>,
     runtime: Runtime,
+}
+
+/// RocksDB's threads must be gone before the process ends: what they wait for is taken down then.
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(broker) = self.broker.take() {
+            self.runtime.block_on(broker.stop());
+        }
+    }
 }
 
 struct Unpark(Thread);
@@ -66,7 +75,7 @@ impl Served {
         let address = broker.bootstrap().parse().unwrap();
         let connection = Arc::new(Connection::new(1, Arc::from("PLAINTEXT"), address, address));
         let dispatcher = broker.dispatcher();
-        Rc::new(Self { dispatcher, connection, budget: Budget::new(1 << 30), _broker: broker, runtime })
+        Rc::new(Self { dispatcher, connection, budget: Budget::new(1 << 30), broker: Some(broker), runtime })
     }
 
     /// Serves a frame, from its header on.
