@@ -23,6 +23,10 @@ pub(super) struct Applier {
     index: Arc<Index>,
     table: Arc<Table>,
     files: BTreeMap<u64, FileValue>,
+    /// Of the runs in all files.
+    live_bytes: u64,
+    /// Since the last checkpoint a file lost its last live run.
+    has_dead_file: bool,
     dirty_files: HashSet<u64>,
     dirty_partitions: HashSet<LocalId>,
     /// Partitions with runs in the index that are below their start or gone with them.
@@ -54,6 +58,8 @@ impl Applier {
         Ok(Applier {
             index,
             table,
+            live_bytes: files.iter().map(|(_, file)| file.live_bytes).sum(),
+            has_dead_file: false,
             files: files.into_iter().collect(),
             dirty_files: HashSet::default(),
             dirty_partitions: HashSet::default(),
@@ -86,9 +92,14 @@ impl Applier {
         self.files.last_key_value().map_or(0, |(file_id, _)| *file_id)
     }
 
-    /// Bytes of the runs in all files, the dead ones too.
-    pub(super) fn run_bytes(&self) -> u64 {
-        self.files.values().map(|file| file.run_bytes).sum()
+    /// Bytes of the runs in all files that are not known to be dead.
+    pub(super) fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
+    /// Whether the next checkpoint gives a file's space back.
+    pub(super) fn has_dead_file(&self) -> bool {
+        self.has_dead_file
     }
 
     /// Every file with a row.
@@ -177,6 +188,7 @@ impl Applier {
         if let Some(file) = self.files.get_mut(&file_id) {
             file.live_bytes += in_file;
             file.run_bytes += in_file;
+            self.live_bytes += in_file;
         }
         self.dirty_files.insert(file_id);
         value.bytes_end += in_file;
@@ -188,7 +200,10 @@ impl Applier {
     /// Counts a run's bytes out of its file.
     fn run_dies(&mut self, run: &RunValue) {
         if let Some(file) = self.files.get_mut(&run.file_id) {
-            file.live_bytes = file.live_bytes.saturating_sub(u64::from(run.length_bytes));
+            let dead_bytes = u64::from(run.length_bytes).min(file.live_bytes);
+            file.live_bytes -= dead_bytes;
+            self.live_bytes = self.live_bytes.saturating_sub(dead_bytes);
+            self.has_dead_file |= file.live_bytes == 0;
             self.dirty_files.insert(run.file_id);
         }
     }
@@ -393,6 +408,7 @@ impl Applier {
         batch.put_position(position);
         self.write(batch)?;
         self.batch_bytes = 0;
+        self.has_dead_file = false;
         Ok(dead)
     }
 }

@@ -684,6 +684,37 @@ mod tests {
     }
 
     #[test]
+    fn what_retention_lets_go_of_leaves_the_disk_though_nothing_more_is_written() {
+        use super::super::conformance::{append_of, create, write, write_all};
+        use std::os::unix::fs::MetadataExt;
+        const MIB: u64 = 1024 * 1024;
+        let folder = tempfile::tempdir().expect("a folder");
+        let store =
+            DiskStore::open(StoreOptions { free_space_floor_bytes: Some(0), ..StoreOptions::new(folder.path()) })
+                .expect("open");
+        let ids: Vec<LocalId> = (0..4).map(|partition| create(&store, partition)).collect();
+        for offset in 0..2000 {
+            let appends = ids.iter().map(|id| Write::Append(append_of(*id, offset, 1, 25_000))).collect();
+            write_all(&store, appends).expect("append");
+        }
+        for local_id in &ids {
+            let start = Write::SetLogStart { local_id: *local_id, log_start_offset: 1800, state: Vec::new() };
+            write(&store, start).expect("start");
+        }
+        let on_disk = || -> u64 {
+            let files = std::fs::read_dir(folder.path().join("records")).expect("records");
+            files.flatten().filter_map(|file| file.metadata().ok()).map(|file| file.blocks() * 512).sum()
+        };
+        // 20 MB are alive, in at most a file more than that fills. One is written, and one may be made ready for what follows.
+        let allowed = 20_000_000 + 3 * 16 * MIB + MIB;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while on_disk() > allowed {
+            assert!(Instant::now() < deadline, "{} bytes are on the disk", on_disk());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
     fn a_second_store_on_the_folder_is_refused() {
         let subject = OnDisk::new();
         let error = DiskStore::open(small(subject.folder.path())).err().expect("refused").to_string();

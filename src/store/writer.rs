@@ -21,6 +21,11 @@ use super::{Done, Durability, RunInfo, StoreError};
 const CHECKPOINT_BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// A record file holds at least this, so that small stores do not roll all the time.
 const SMALLEST_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// A record file is this part of what is alive, so that what is dead but shares a file with the living, and what is allocated but not written yet, stays small
+/// against it.
+const FILES_OF_A_STORE: u64 = 64;
+/// Dead files go after this time at the latest, even while nothing is written.
+const DEAD_FILE_WAIT: Duration = Duration::from_secs(1);
 
 /// While something is due that must wait for a flush on its way.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
@@ -50,15 +55,16 @@ pub(super) struct Writer {
     maker: Maker,
     tail: TailBudget,
     current: Option<Current>,
+    /// Full files that hold groups which are not on stable storage yet, the oldest first.
+    unsynced: Vec<(u64, Arc<dyn DiskFile>)>,
     /// The next group's sequence number.
     sequence: u64,
     group_crc: u32,
     /// Groups below this sequence number are on stable storage.
     synced_below: u64,
     end: LogEnd,
-    /// Of all record files: the next one's size follows it.
-    written_bytes: u64,
     since_checkpoint_bytes: u64,
+    last_checkpoint: Instant,
     dirty_since: Option<Instant>,
     /// Files without live runs, whose rows a flush on its way removes.
     condemned: Vec<u64>,
@@ -83,7 +89,6 @@ impl Writer {
         dirty: bool,
     ) -> Self {
         let tail = TailBudget::new(shared.options.cache_bytes);
-        let written_bytes = applier.run_bytes();
         let dirty_since = dirty.then(Instant::now);
         Writer {
             tail,
@@ -91,12 +96,13 @@ impl Writer {
             applier,
             maker,
             current,
+            unsynced: Vec::new(),
             sequence: end.sequence,
             group_crc: end.group_crc,
             synced_below: end.sequence,
             end,
-            written_bytes,
             since_checkpoint_bytes: 0,
+            last_checkpoint: Instant::now(),
             dirty_since,
             condemned: Vec::new(),
             builder: GroupBuilder::default(),
@@ -138,8 +144,12 @@ impl Writer {
         if !self.condemned.is_empty() {
             return Some(Duration::from_millis(50));
         }
-        self.dirty_since
-            .map(|since| self.shared.options.flush_interval.saturating_sub(since.elapsed()).max(SHORTEST_WAIT))
+        let in_time = |since: Instant, wait: Duration| wait.saturating_sub(since.elapsed()).max(SHORTEST_WAIT);
+        let flush = self.dirty_since.map(|since| in_time(since, self.shared.options.flush_interval));
+        match self.applier.has_dead_file() {
+            true => Some(in_time(self.last_checkpoint, DEAD_FILE_WAIT).min(flush.unwrap_or(DEAD_FILE_WAIT))),
+            false => flush,
+        }
     }
 
     fn take_in(&mut self, item: Item) {
@@ -205,7 +215,6 @@ impl Writer {
         self.shared.reader.note_written(file_id, current.position);
         self.sequence += 1;
         self.group_crc = laid_out.header_crc;
-        self.written_bytes += needed;
         self.since_checkpoint_bytes += needed;
         if self.group.sync {
             if clean {
@@ -244,11 +253,13 @@ impl Writer {
         if self.synced_below == self.sequence {
             return Ok(());
         }
-        if let Some(current) = &self.current {
-            let begun = Instant::now();
-            current.file.sync().map_err(|error| failed("syncing", current.seed.file_id, &error))?;
-            self.shared.options.metrics.sync_ms.record(begun.elapsed().as_secs_f64() * 1000.0);
+        let begun = Instant::now();
+        let current = self.current.as_ref().map(|current| (current.seed.file_id, &current.file));
+        for (file_id, file) in self.unsynced.iter().map(|(file_id, file)| (*file_id, file)).chain(current) {
+            file.sync().map_err(|error| failed("syncing", file_id, &error))?;
         }
+        self.shared.options.metrics.sync_ms.record(begun.elapsed().as_secs_f64() * 1000.0);
+        self.unsynced.clear();
         self.synced_below = self.sequence;
         Ok(())
     }
@@ -263,8 +274,6 @@ impl Writer {
             }
             return Ok(());
         }
-        // The file left behind must be durable before anything in the next can count as that.
-        self.sync_current()?;
         let NewFile { file, seed, size_bytes } =
             self.maker.take(self.next_file_bytes(needed)).map_err(|error| StoreError::Io {
                 file: self.shared.path.display().to_string(),
@@ -277,20 +286,21 @@ impl Writer {
             new.file.set_len(new.size_bytes).map_err(|error| failed("enlarging", seed.file_id, &error))?;
         }
         if let Some(full) = self.current.replace(new) {
+            // It must be durable before anything in the next one can count as that.
+            if self.synced_below < self.sequence {
+                self.unsynced.push((full.seed.file_id, full.file.clone()));
+            }
             self.maker.seal(full.file, full.position);
         }
         self.applier.note_file(seed);
         self.shared.reader.note_file(seed);
-        if self.sequence > 1 {
-            self.checkpoint(false)?;
-        }
         Ok(())
     }
 
     /// Small stores get small files.
     fn next_file_bytes(&self, needed: u64) -> u64 {
         let largest = self.shared.options.record_file_bytes;
-        let size = (self.written_bytes / 8).clamp(SMALLEST_FILE_BYTES.min(largest), largest);
+        let size = (self.applier.live_bytes() / FILES_OF_A_STORE).clamp(SMALLEST_FILE_BYTES.min(largest), largest);
         size.max(needed + FILE_HEADER_BYTES as u64)
     }
 
@@ -308,6 +318,7 @@ impl Writer {
             || self.applier.batch_bytes() >= CHECKPOINT_BATCH_BYTES
             || (!busy && self.dirty_since.is_some_and(|since| since.elapsed() >= interval))
             || self.dirty_since.is_some_and(|since| since.elapsed() >= 2 * interval)
+            || (self.applier.has_dead_file() && self.last_checkpoint.elapsed() >= DEAD_FILE_WAIT)
         {
             self.checkpoint(false)?;
             self.maker.check_space();
@@ -332,6 +343,7 @@ impl Writer {
         let dead = self.applier.checkpoint(&position)?;
         self.shared.index.flush(wait)?;
         self.condemned.extend(dead);
+        self.last_checkpoint = Instant::now();
         self.since_checkpoint_bytes = 0;
         self.dirty_since = None;
         Ok(())
