@@ -226,7 +226,7 @@ impl Job<'_> {
             if answer_now || last || Instant::now() >= deadline {
                 return memory;
             }
-            let have = total_bytes(reads);
+            let have = total_bytes(self.fetch, reads);
             let waiting = Waiting::begin(self.readable, self.params, have);
             // Who waits holds no memory. What was read is read again: it has come lately, and lies in memory.
             which = self.let_go(reads);
@@ -308,7 +308,7 @@ impl Job<'_> {
                 *slot = read;
             }
         }
-        let bytes = total_bytes(reads);
+        let bytes = total_bytes(self.fetch, reads);
         if let Some(memory) = &mut memory {
             // What is sent from files is in no memory of this process.
             memory.shrink_to(reads.iter().map(|read| read.records.memory_bytes()).sum());
@@ -424,8 +424,14 @@ fn grown_since(fetch: &FetchContext, readable: &[Readable], params: &Params, rea
     readable.iter().enumerate().filter(|(_, one)| grown(one)).map(|(index, _)| index).collect()
 }
 
-fn total_bytes(reads: &[Read]) -> usize {
-    reads.iter().map(|read| read.records.bytes).sum()
+/// What there is to answer with. A partition that has more than its share counts with all of its share, as in Kafka (DelayedFetch.tryComplete): that only whole
+/// batches are sent is nothing to wait for.
+fn total_bytes(fetch: &FetchContext, reads: &[Read]) -> usize {
+    let counted = |(wanted, read): (&FetchPartition, &Read)| match read.records.more {
+        true => read.records.bytes.max(usize::try_from(wanted.max_bytes).unwrap_or(0)),
+        false => read.records.bytes,
+    };
+    fetch.partitions.iter().zip(reads).map(counted).fold(0, usize::saturating_add)
 }
 
 /// One partition's read, begun.
@@ -440,7 +446,7 @@ impl Begun {
     fn planned_bytes(&self) -> usize {
         match &self.reading {
             Some((_, Reading::Done(done))) => done.as_ref().map_or(0, |records| records.bytes),
-            Some((range, Reading::Begun(_))) => range.max_bytes,
+            Some((range, Reading::Begun(..))) => range.max_bytes,
             None => 0,
         }
     }

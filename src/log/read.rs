@@ -4,12 +4,14 @@
 
 use bytes::Bytes;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::partition_log::{LogError, PartitionLog};
 use crate::protocol::batch_error::BatchError;
 use crate::protocol::record_batch::{BatchHeader, BatchView, Batches};
 use crate::protocol::records::{self, TimestampOffset};
-use crate::store::{BoxFuture, Cut, ReadRequest, Run, RunInfo, Select, StoreError};
+use crate::store::{BoxFuture, Cut, ReadRequest, Run, RunInfo, Select, StoreError, Take};
 use crate::types::budget::{Budget, Reservation};
 use crate::types::limits::{DECOMPRESSED_BATCH_MAX_BYTES, USUAL_COMPRESSION_RATIO};
 use crate::types::piece::Piece;
@@ -45,11 +47,13 @@ const MOST_PINNED: usize = 4;
 pub struct Records<P = Bytes> {
     pub pieces: Vec<P>,
     pub bytes: usize,
+    /// Batches that were wanted, too, did not fit.
+    pub more: bool,
 }
 
 impl<P> Default for Records<P> {
     fn default() -> Self {
-        Self { pieces: Vec::new(), bytes: 0 }
+        Self { pieces: Vec::new(), bytes: 0, more: false }
     }
 }
 
@@ -62,14 +66,16 @@ impl Records<Piece> {
 
 impl From<Records> for Records<Piece> {
     fn from(records: Records) -> Self {
-        Self { pieces: records.pieces.into_iter().map(Piece::Memory).collect(), bytes: records.bytes }
+        let Records { pieces, bytes, more } = records;
+        Self { pieces: pieces.into_iter().map(Piece::Memory).collect(), bytes, more }
     }
 }
 
 /// A read that was begun. Dropping it loses what it brings, nothing else.
 pub enum Reading {
     Done(Result<Records<Piece>, LogError>),
-    Begun(BoxFuture<Result<Vec<Piece>, StoreError>>),
+    /// With whether there is more than it brings, once it is there.
+    Begun(BoxFuture<Result<Vec<Piece>, StoreError>>, Arc<AtomicBool>),
 }
 
 impl PartitionLog {
@@ -97,9 +103,11 @@ impl PartitionLog {
     pub fn begin_read(&self, range: &ReadRange) -> Reading {
         match self.try_read(range) {
             Some(done) => Reading::Done(done.map(Records::into)),
-            None => Reading::Begun(
-                self.store().read_parts(self.request(range), Box::new(Wanted { range: *range, bytes: 0 })),
-            ),
+            None => {
+                let more = Arc::new(AtomicBool::new(false));
+                let wanted = Wanted { range: *range, bytes: 0, more: Arc::clone(&more) };
+                Reading::Begun(self.store().read_parts(self.request(range), Box::new(wanted)), more)
+            }
         }
     }
 
@@ -107,9 +115,10 @@ impl PartitionLog {
     pub async fn finish_read(&self, reading: Reading) -> Result<Records<Piece>, LogError> {
         match reading {
             Reading::Done(done) => done,
-            Reading::Begun(parts) => {
+            Reading::Begun(parts, more) => {
                 let pieces = parts.await?;
-                Ok(Records { bytes: pieces.iter().map(Piece::len).sum(), pieces })
+                let bytes = pieces.iter().map(Piece::len).sum();
+                Ok(Records { pieces, bytes, more: more.load(Ordering::Acquire) })
             }
         }
     }
@@ -222,8 +231,9 @@ impl PartitionLog {
         let mut selected = Records::default();
         for run in runs {
             for piece in &run.pieces {
-                let cut = cut_piece(piece, run.info.last_offset, range, selected.bytes)
+                let (cut, more) = cut_piece(piece, run.info.last_offset, range, selected.bytes)
                     .map_err(|e| self.damaged(run.info.base_offset, &e))?;
+                selected.more = more;
                 if let Some(wanted) = cut.range {
                     let length_bytes = selected.bytes + wanted.len();
                     if length_bytes > range.most_bytes {
@@ -252,29 +262,56 @@ struct Wanted {
     range: ReadRange,
     /// What was taken so far.
     bytes: usize,
+    /// Whether something did not fit.
+    more: Arc<AtomicBool>,
+}
+
+impl Wanted {
+    /// Whether a run that does not fit is left out. To cut it, this fetch has to read it, and the next one again: an answer that is a little shorter costs less.
+    fn leaves_parts(&self) -> bool {
+        self.bytes > self.range.max_bytes / 2
+    }
 }
 
 impl Select for Wanted {
-    fn takes_whole(&mut self, run: &RunInfo) -> bool {
-        let bytes = usize::try_from(run.length_bytes).ok().and_then(|length| self.bytes.checked_add(length));
-        let Some(bytes) = bytes.filter(|bytes| *bytes <= self.range.max_bytes) else { return false };
-        let is_inside = run.base_offset >= self.range.from_offset && run.last_offset < self.range.end_offset;
-        if is_inside {
-            self.bytes = bytes;
+    fn take_whole(&mut self, run: &RunInfo) -> Take {
+        if run.base_offset < self.range.from_offset || run.last_offset >= self.range.end_offset {
+            return Take::Part;
         }
-        is_inside
+        let bytes = usize::try_from(run.length_bytes).ok().and_then(|length| self.bytes.checked_add(length));
+        match bytes.filter(|bytes| *bytes <= self.range.max_bytes) {
+            Some(bytes) => {
+                self.bytes = bytes;
+                Take::Whole
+            }
+            None if self.leaves_parts() => {
+                self.more.store(true, Ordering::Release);
+                Take::Enough
+            }
+            None => Take::Part,
+        }
     }
 
     fn cut(&mut self, run: &RunInfo, batches: &[u8]) -> Result<Cut, String> {
-        let cut = cut_piece(batches, run.last_offset, &self.range, self.bytes).map_err(|error| error.to_string())?;
+        let (cut, more) =
+            cut_piece(batches, run.last_offset, &self.range, self.bytes).map_err(|error| error.to_string())?;
+        self.more.store(more, Ordering::Release);
+        if more && self.leaves_parts() {
+            return Ok(Cut { range: None, full: true });
+        }
         self.bytes += cut.range.as_ref().map_or(0, Range::len);
         Ok(cut)
     }
 }
 
-/// Finds the whole batches of a piece that a range wants, by their headers alone.
-fn cut_piece(piece: &[u8], run_last_offset: i64, range: &ReadRange, bytes_before: usize) -> Result<Cut, BatchError> {
-    let (mut from, mut to, mut full) = (None, 0, false);
+/// Finds the whole batches of a piece that a range wants, by their headers alone; and whether more are wanted than fit.
+fn cut_piece(
+    piece: &[u8],
+    run_last_offset: i64,
+    range: &ReadRange,
+    bytes_before: usize,
+) -> Result<(Cut, bool), BatchError> {
+    let (mut from, mut to, mut full, mut more) = (None, 0, false, false);
     let mut position = 0;
     while position < piece.len() {
         let rest = piece.get(position..).unwrap_or(&[]);
@@ -289,7 +326,7 @@ fn cut_piece(piece: &[u8], run_last_offset: i64, range: &ReadRange, bytes_before
             let total = bytes_before + (position - start) + size;
             let first = bytes_before == 0 && position == start;
             if total > range.max_bytes && !(first && range.at_least_one) {
-                full = true;
+                (full, more) = (true, true);
                 break;
             }
             to = position + size;
@@ -297,5 +334,5 @@ fn cut_piece(piece: &[u8], run_last_offset: i64, range: &ReadRange, bytes_before
         position += size;
     }
     let range = from.filter(|start| to > *start).map(|start| start..to);
-    Ok(Cut { range, full })
+    Ok((Cut { range, full }, more))
 }

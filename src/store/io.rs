@@ -20,6 +20,9 @@ use crate::types::piece::SendSource;
 /// Writes start at a multiple of this and have a length that is one: what direct IO asks for on all usual devices.
 pub const BLOCK_BYTES: usize = 4096;
 
+/// Brought to the cache by one call.
+const BROUGHT_BYTES: usize = 1024 * 1024;
+
 /// Which way a read goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Through {
@@ -62,6 +65,12 @@ pub trait DiskFile: Send + Sync {
     fn drop_cache(&self);
     /// Begins to read a part into the operating system's cache. Advice, no more.
     fn will_need(&self, position: u64, length_bytes: u64);
+    /// Reads a part into the operating system's cache, and leaves it there: large pages of what lies ahead, too, where the system sees that one part follows the
+    /// other. Blocks.
+    fn bring(&self, position: u64, length_bytes: u64) -> io::Result<()> {
+        self.will_need(position, length_bytes);
+        Ok(())
+    }
     /// The file as something to send from, where the operating system can.
     fn into_source(self: Arc<Self>) -> Option<Arc<dyn SendSource>>;
 }
@@ -71,6 +80,7 @@ pub struct Folder {
     path: PathBuf,
     open_flags: i32,
     buffers: Buffers,
+    nowhere: Option<Arc<File>>,
 }
 
 impl Folder {
@@ -95,11 +105,12 @@ impl Folder {
     }
 
     fn with_flags(path: &Path, open_flags: i32) -> Self {
-        Folder { path: path.to_owned(), open_flags, buffers: Buffers::default() }
+        let nowhere = OpenOptions::new().write(true).open("/dev/null").ok().map(Arc::new);
+        Folder { path: path.to_owned(), open_flags, buffers: Buffers::default(), nowhere }
     }
 
     fn file(&self, file: File) -> FolderFile {
-        FolderFile { file, buffers: self.buffers.clone() }
+        FolderFile { file, buffers: self.buffers.clone(), nowhere: self.nowhere.clone() }
     }
 
     fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<File> {
@@ -162,6 +173,8 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 struct FolderFile {
     file: File,
     buffers: Buffers,
+    /// Takes bytes and has no use for them.
+    nowhere: Option<Arc<File>>,
 }
 
 impl SendSource for FolderFile {
@@ -253,6 +266,29 @@ impl DiskFile for FolderFile {
         if let Some(length) = NonZeroU64::new(length_bytes) {
             let _ = rustix::fs::fadvise(&self.file, position, Some(length), Advice::WillNeed);
         }
+    }
+
+    /// Sends it nowhere. Unlike a read this copies nothing, and unlike advice it lets the system take large pages: a seventh of the processor time.
+    fn bring(&self, mut position: u64, length_bytes: u64) -> io::Result<()> {
+        let end = position.saturating_add(length_bytes);
+        let Some(nowhere) = &self.nowhere else {
+            self.will_need(position, length_bytes);
+            return Ok(());
+        };
+        while position < end {
+            let length = usize::try_from(end - position).unwrap_or(usize::MAX).min(BROUGHT_BYTES);
+            match rustix::fs::sendfile(nowhere, &self.file, Some(&mut position), length) {
+                Ok(0) => break,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                // Not every file system's files can be sent from.
+                Err(rustix::io::Errno::INVAL) => {
+                    self.will_need(position, end - position);
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     fn into_source(self: Arc<Self>) -> Option<Arc<dyn SendSource>> {

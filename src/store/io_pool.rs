@@ -34,10 +34,22 @@ impl IoPool {
         &self,
         job: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> BoxFuture<Result<T, StoreError>> {
+        self.run_then(|| (job(), None::<fn()>))
+    }
+
+    /// Runs `job` on a thread of the pool, and what it asks for besides once its result is on its way.
+    pub(super) fn run_then<T: Send + 'static, N: FnOnce()>(
+        &self,
+        job: impl FnOnce() -> (Result<T, StoreError>, Option<N>) + Send + 'static,
+    ) -> BoxFuture<Result<T, StoreError>> {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move || {
+            let (result, then) = job();
             // Nobody may be waiting any more.
-            let _ = sender.send(job());
+            let _ = sender.send(result);
+            if let Some(then) = then {
+                then();
+            }
         });
         let (lock, wake) = &*self.state;
         let mut state = lock.lock();

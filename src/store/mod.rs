@@ -192,10 +192,21 @@ pub struct Cut {
     pub full: bool,
 }
 
+/// What is wanted of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// All of it; it counts as taken.
+    Whole,
+    /// That shows when its batches are looked at: it comes to [`Select::cut`].
+    Part,
+    /// Nothing, and nothing after it.
+    Enough,
+}
+
 /// Says what is wanted of one run after the other.
 pub trait Select: Send {
-    /// Whether the whole run is wanted, of which it is known that all batches are live. It counts as taken then, else it comes to [`Self::cut`].
-    fn takes_whole(&mut self, run: &RunInfo) -> bool;
+    /// What is wanted of a run, of which it is known that all batches are live.
+    fn take_whole(&mut self, run: &RunInfo) -> Take;
 
     /// Looks at the run's batches. An error says what is wrong with them.
     fn cut(&mut self, run: &RunInfo, batches: &[u8]) -> Result<Cut, String>;
@@ -305,7 +316,7 @@ pub trait RecordStore: Send + Sync + 'static {
     /// The runs asked for, checked against their checksums, from the store's own IO threads.
     fn read(&self, request: ReadRequest) -> BoxFuture<Result<Vec<Run>, StoreError>>;
 
-    /// Of the runs asked for, what `select` wants. What is long stays in its file until it is sent. Checked like [`Self::read`]'s, but not again within a minute
+    /// Of the runs asked for, what `select` wants. What is long may stay in its file until it is sent. Checked like [`Self::read`]'s, but not again within a minute
     /// of the last time.
     fn read_parts(&self, request: ReadRequest, select: Box<dyn Select>) -> BoxFuture<Result<Vec<Piece>, StoreError>>;
 

@@ -3,26 +3,35 @@
 //!
 //! Never changes anything. A run that cannot be read is an error, never an empty answer.
 
+use ahash::HashMap;
 use bytes::{Bytes, BytesMut};
-use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use std::cmp;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::checked::Checked;
+use super::checked::{Checked, CheckedFile, SHORTEST_BYTES};
 use super::index::Index;
 use super::io::{Disk, DiskFile, Through};
-use super::read_ahead::ReadAhead;
+use super::read_ahead::{MOST_AHEAD_BYTES, ReadAhead, is_dense};
 use super::record_file::{Seed, file_name};
 use super::table::Table;
 use super::values::{PartitionValue, RunValue, UNKNOWN_TIMESTAMP};
-use super::{LocalId, ReadRequest, Retention, Run, RunInfo, Select, StoreError};
+use super::{LocalId, ReadRequest, Retention, Run, RunInfo, Select, StoreError, Take};
 use crate::types::piece::{FileSlice, Piece, SendSource};
 
 /// Record files kept open for reading.
 const OPEN_FILES: usize = 256;
 /// From this length on a part is sent from its file.
-const SENT_FROM_FILE_BYTES: usize = 16 * 1024;
+const SENT_FROM_FILE_BYTES: usize = SHORTEST_BYTES;
+
+/// Brought ahead without a pause for those who wait for a part of the same file.
+const AHEAD_STEP_BYTES: u64 = 512 * 1024;
+
+/// A part of a file that will be wanted.
+pub(super) type Ahead = (u64, Range<u64>);
 
 /// A partition's run with its place.
 type Row = (i64, RunValue);
@@ -37,6 +46,7 @@ pub(super) struct Reader {
     open: Mutex<HashMap<(u64, Through), Arc<dyn DiskFile>>>,
     ahead: ReadAhead,
     checked: Checked,
+    brings_ahead: AtomicBool,
     /// The file that is written, and up to where. Files before it are whole.
     written: Mutex<(u64, u64)>,
 }
@@ -51,6 +61,7 @@ impl Reader {
             open: Mutex::default(),
             ahead: ReadAhead::default(),
             checked: Checked::default(),
+            brings_ahead: AtomicBool::new(false),
             written: Mutex::default(),
         }
     }
@@ -78,9 +89,9 @@ impl Reader {
     fn written_to(&self, file_id: u64) -> u64 {
         let (current, position) = *self.written.lock();
         match file_id.cmp(&current) {
-            std::cmp::Ordering::Less => u64::MAX,
-            std::cmp::Ordering::Equal => position,
-            std::cmp::Ordering::Greater => 0,
+            cmp::Ordering::Less => u64::MAX,
+            cmp::Ordering::Equal => position,
+            cmp::Ordering::Greater => 0,
         }
     }
 
@@ -121,76 +132,145 @@ impl Reader {
 
     /// What [`super::RecordStore::read`] answers. Blocks.
     pub(super) fn read(&self, request: &ReadRequest) -> Result<Vec<Run>, StoreError> {
-        let mut runs = Vec::new();
-        self.read_each(request, |base_offset, run| {
-            let (batches, _) = self.read_run(base_offset, run)?;
-            let pinned_bytes = batches.len();
-            runs.push(Run { info: run.info(base_offset), pieces: vec![batches], pinned_bytes });
-            Ok(true)
-        })?;
-        Ok(runs)
-    }
-
-    /// What [`super::RecordStore::read_parts`] answers. Blocks.
-    pub(super) fn read_parts(&self, request: &ReadRequest, select: &mut dyn Select) -> Result<Vec<Piece>, StoreError> {
-        let mut parts = Parts::default();
-        self.read_each(request, |base_offset, run| {
-            let (info, place) = (run.info(base_offset), (run.file_id, run.position));
-            if self.checked.is_whole(place, run.last_offset)
-                && let Some(file) = self.source(run)
-                && select.takes_whole(&info)
-            {
-                parts.push(FileSlice::new(file, run.position, run.length_bytes as usize));
-                return Ok(true);
-            }
-            let (batches, lies_in_cache) = self.read_run(base_offset, run)?;
-            let cut = select.cut(&info, &batches).map_err(|what| self.damaged(base_offset, run, &what))?;
-            if let Some(wanted) = cut.range {
-                // Short parts are copied together: a call of the kernel for each would cost more.
-                let is_long = lies_in_cache && wanted.len() >= SENT_FROM_FILE_BYTES;
-                match self.source(run).filter(|_| is_long) {
-                    Some(file) => {
-                        if wanted == (0..batches.len()) {
-                            self.checked.note(place, run.last_offset);
-                        }
-                        parts.push(FileSlice::new(file, run.position + wanted.start as u64, wanted.len()));
-                    }
-                    None => parts.copied.extend_from_slice(batches.get(wanted).unwrap_or_default()),
-                }
-            }
-            Ok(!cut.full)
-        })?;
-        Ok(parts.finish())
-    }
-
-    /// The run's file, if it can be sent from.
-    fn source(&self, run: &RunValue) -> Option<Arc<dyn SendSource>> {
-        self.file(run.file_id, Through::Cache).ok().and_then(DiskFile::into_source)
-    }
-
-    /// Calls `each` for the runs of a read until it wants no more. An error ends it; what was read before the error is good, and the reader meets it when it
-    /// asks for what follows.
-    fn read_each(
-        &self,
-        request: &ReadRequest,
-        mut each: impl FnMut(i64, &RunValue) -> Result<bool, StoreError>,
-    ) -> Result<(), StoreError> {
         let (rows, filled) = self.wanted_rows(request)?;
-        self.have_read(&rows, filled);
-        for (number, (base_offset, run)) in rows.iter().enumerate() {
-            match each(*base_offset, run) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if number == 0 => return Err(error),
+        self.will_read(rows.iter().map(|(_, run)| run), filled);
+        let mut runs = Vec::new();
+        for (base_offset, run) in &rows {
+            match self.read_run(*base_offset, run) {
+                Ok((batches, _)) => {
+                    let pinned_bytes = batches.len();
+                    runs.push(Run { info: run.info(*base_offset), pieces: vec![batches], pinned_bytes });
+                }
+                Err(error) if runs.is_empty() => return Err(error),
+                // What came before it is good; the reader meets it when it asks for what follows.
                 Err(_) => break,
             }
         }
-        Ok(())
+        Ok(runs)
+    }
+
+    /// What [`super::RecordStore::read_parts`] answers. Blocks. With it comes what to bring ahead.
+    pub(super) fn read_parts(
+        &self,
+        request: &ReadRequest,
+        select: &mut dyn Select,
+    ) -> Result<(Vec<Piece>, Option<Ahead>), StoreError> {
+        let (rows, filled) = self.wanted_rows(request)?;
+        let mut parts = Parts::default();
+        let mut ahead = None;
+        'files: for rows in rows.chunk_by(|(_, one), (_, next)| one.file_id == next.file_id) {
+            let Some((_, first)) = rows.first() else { break };
+            let at = self.at(first.file_id);
+            ahead = self.bring_rows(rows, filled);
+            for (base_offset, run) in rows {
+                match self.take_run(&at, *base_offset, run, select, &mut parts) {
+                    Ok(true) => {}
+                    Ok(false) => break 'files,
+                    Err(error) if parts.is_empty() => return Err(error),
+                    // What came before it is good; the reader meets it when it asks for what follows.
+                    Err(_) => break 'files,
+                }
+            }
+        }
+        Ok((parts.finish(), ahead))
+    }
+
+    /// Takes what is wanted of a run that comes next. False when nothing after it is wanted.
+    fn take_run(
+        &self,
+        at: &At,
+        base_offset: i64,
+        run: &RunValue,
+        select: &mut dyn Select,
+        parts: &mut Parts,
+    ) -> Result<bool, StoreError> {
+        let info = run.info(base_offset);
+        if let Some(source) = &at.source
+            && at.checked.as_ref().is_some_and(|checked| checked.is_whole(run))
+        {
+            match select.take_whole(&info) {
+                Take::Whole => {
+                    parts.push(FileSlice::new(source.clone(), run.position, run.length_bytes as usize));
+                    return Ok(true);
+                }
+                Take::Enough => return Ok(false),
+                Take::Part => {}
+            }
+        }
+        let (batches, lies_in_cache) = self.read_run(base_offset, run)?;
+        let cut = select.cut(&info, &batches).map_err(|what| self.damaged(base_offset, run, &what))?;
+        if let Some(wanted) = cut.range {
+            // Short parts are copied together: a call of the kernel for each would cost more.
+            let is_long = lies_in_cache && wanted.len() >= SENT_FROM_FILE_BYTES;
+            match at.source.as_ref().filter(|_| is_long) {
+                Some(source) => {
+                    if let Some(checked) = at.checked.as_ref().filter(|_| wanted == (0..batches.len())) {
+                        checked.note(run.position, batches.len(), run.crc, run.last_offset);
+                    }
+                    parts.push(FileSlice::new(source.clone(), run.position + wanted.start as u64, wanted.len()));
+                }
+                None => parts.copied.extend_from_slice(batches.get(wanted).unwrap_or_default()),
+            }
+        }
+        Ok(!cut.full)
+    }
+
+    /// A file as its runs are sent from it. What cannot be had of it shows where a run is read.
+    fn at(&self, file_id: u64) -> At {
+        let file = self.file(file_id, Through::Cache).ok();
+        let checked = file.as_ref().and_then(|file| Some(self.checked.file(file_id, file.len().ok()?)));
+        At { source: file.and_then(DiskFile::into_source), checked }
+    }
+
+    /// Has the part of a file that a read wants in the page cache. Returns what a reader that goes on will want next.
+    fn bring_rows(&self, rows: &[Row], filled: bool) -> Option<Ahead> {
+        let (_, first) = rows.first()?;
+        let parts: Vec<Range<u64>> = rows.iter().map(|(_, run)| run.position..end_of(run)).collect();
+        let (start, end) = (parts.first()?.start, parts.last()?.end);
+        if !is_dense(&parts) || !self.bring(first.file_id, start..end) {
+            self.will_read(rows.iter().map(|(_, run)| run), filled);
+            return None;
+        }
+        filled.then(|| (first.file_id, end..end + (end - start).min(MOST_AHEAD_BYTES)))
+    }
+
+    /// Has a part of a full file in the page cache. False where that cannot be done.
+    fn bring(&self, file_id: u64, part: Range<u64>) -> bool {
+        // In front of the writer the system would keep zeros that it has read ahead.
+        if self.written_to(file_id) != u64::MAX {
+            return false;
+        }
+        let Ok(length) = self.file(file_id, Through::Cache).and_then(|file| file.len()) else { return false };
+        let checked = self.checked.file(file_id, length);
+        let mut brought = checked.brought.lock();
+        let open = || self.disk.open_for_read(&file_name(file_id), Through::Cache);
+        let is_brought = brought.bring(part.start..part.end.min(length), open).is_ok();
+        if part.end >= length {
+            brought.close();
+        }
+        MutexGuard::unlock_fair(brought);
+        is_brought
+    }
+
+    /// Has in the page cache what a reader will want next, one reader's at a time. Blocks.
+    pub(super) fn bring_ahead(&self, (file_id, part): Ahead) {
+        if self.brings_ahead.swap(true, Ordering::Acquire) {
+            return;
+        }
+        let mut from = part.start;
+        while from < part.end {
+            let to = (from + AHEAD_STEP_BYTES).min(part.end);
+            if !self.bring(file_id, from..to) {
+                break;
+            }
+            from = to;
+        }
+        self.brings_ahead.store(false, Ordering::Release);
     }
 
     /// Tells the operating system what will be read. Only advice: what fails shows when it is read.
-    fn have_read(&self, rows: &[Row], filled: bool) {
-        let wanted: Vec<_> = rows.iter().map(|(_, run)| (run.file_id, run.position..end_of(run))).collect();
+    fn will_read<'r>(&self, runs: impl Iterator<Item = &'r RunValue>, filled: bool) {
+        let wanted: Vec<_> = runs.map(|run| (run.file_id, run.position..end_of(run))).collect();
         let written_to = |file_id| self.written_to(file_id);
         for (file_id, part) in self.ahead.parts(&wanted, filled.then_some(&written_to)) {
             if let Ok(file) = self.file(file_id, Through::Cache) {
@@ -346,6 +426,12 @@ impl Reader {
     }
 }
 
+/// A file that a read has come to.
+struct At {
+    source: Option<Arc<dyn SendSource>>,
+    checked: Option<Arc<CheckedFile>>,
+}
+
 fn end_of(run: &RunValue) -> u64 {
     run.position + u64::from(run.length_bytes)
 }
@@ -362,6 +448,10 @@ impl Parts {
     fn push(&mut self, slice: FileSlice) {
         self.seal();
         self.pieces.push(Piece::File(slice));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.copied.is_empty()
     }
 
     fn seal(&mut self) {

@@ -11,7 +11,7 @@ use std::ops::Range;
 /// a file evenly.
 const DENSE_SHARE: u64 = 8;
 /// Read ahead of a reader at most.
-const MOST_AHEAD_BYTES: u64 = 4 * 1024 * 1024;
+pub(super) const MOST_AHEAD_BYTES: u64 = 4 * 1024 * 1024;
 /// Read ahead in steps of at least this.
 const LEAST_AHEAD_BYTES: u64 = 512 * 1024;
 /// Parts of a sparse read that lie as close to each other are one.
@@ -66,6 +66,13 @@ impl ReadAhead {
     pub(super) fn forget_file(&self, file_id: u64) {
         self.ways.lock().retain(|(of, _)| *of != file_id);
     }
+}
+
+/// Whether parts of one file, in its order, are as much of what lies between their ends that the whole of it had better be read.
+pub(super) fn is_dense(parts: &[Range<u64>]) -> bool {
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return true };
+    let bytes: u64 = parts.iter().map(|part| part.end - part.start).sum();
+    bytes * DENSE_SHARE >= last.end.saturating_sub(first.start)
 }
 
 /// Parts that lie in one file with gaps of up to `gap_bytes`, as one.

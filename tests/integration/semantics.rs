@@ -47,6 +47,23 @@ fn a_waiting_fetch_wakes_on_an_append_and_else_when_its_time_is_over() {
     assert_eq!(decode(woken.responses[0].partitions[0].records.clone().unwrap()).len(), 2);
 }
 
+/// Only whole batches are sent, so a partition's share is seldom filled to the byte; Kafka does not wait for the rest of it (DelayedFetch.tryComplete).
+#[test]
+fn a_partition_with_more_than_its_share_is_not_waited_for() {
+    let broker = Embedded::start(&[]);
+    let mut client = broker.client();
+    client.create_topic("topic", 1, &[]);
+    let one = batch(PLAIN, &["one"]);
+    for _ in 0..3 {
+        client.append("topic", 0, one.clone());
+    }
+    let share = i32::try_from(one.len() * 5 / 2).unwrap();
+    let mut request = fetch_request(&[("topic", 0, 0)], i32::MAX, share);
+    request.topics[0].partitions[0].partition_max_bytes = share;
+    let answer = client.call(FETCH, &request);
+    assert_eq!(decode(answer.responses[0].partitions[0].records.clone().unwrap()).len(), 2);
+}
+
 fn is_readable_within(stream: &TcpStream, within: Duration) -> bool {
     stream.set_read_timeout(Some(within)).unwrap();
     let readable = stream.peek(&mut [0]).is_ok();
