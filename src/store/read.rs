@@ -133,7 +133,7 @@ impl Reader {
     /// What [`super::RecordStore::read`] answers. Blocks.
     pub(super) fn read(&self, request: &ReadRequest) -> Result<Vec<Run>, StoreError> {
         let (rows, filled) = self.wanted_rows(request)?;
-        self.will_read(rows.iter().map(|(_, run)| run), filled);
+        self.will_read(&rows, filled);
         let mut runs = Vec::new();
         for (base_offset, run) in &rows {
             match self.read_run(*base_offset, run) {
@@ -228,7 +228,7 @@ impl Reader {
         let parts: Vec<Range<u64>> = rows.iter().map(|(_, run)| run.position..end_of(run)).collect();
         let (start, end) = (parts.first()?.start, parts.last()?.end);
         if !is_dense(&parts) || !self.bring(first.file_id, start..end) {
-            self.will_read(rows.iter().map(|(_, run)| run), filled);
+            self.will_read(rows, filled);
             return None;
         }
         filled.then(|| (first.file_id, end..end + (end - start).min(MOST_AHEAD_BYTES)))
@@ -269,8 +269,8 @@ impl Reader {
     }
 
     /// Tells the operating system what will be read. Only advice: what fails shows when it is read.
-    fn will_read<'r>(&self, runs: impl Iterator<Item = &'r RunValue>, filled: bool) {
-        let wanted: Vec<_> = runs.map(|run| (run.file_id, run.position..end_of(run))).collect();
+    fn will_read(&self, rows: &[Row], filled: bool) {
+        let wanted: Vec<_> = rows.iter().map(|(_, run)| (run.file_id, run.position..end_of(run))).collect();
         let written_to = |file_id| self.written_to(file_id);
         for (file_id, part) in self.ahead.parts(&wanted, filled.then_some(&written_to)) {
             if let Ok(file) = self.file(file_id, Through::Cache) {

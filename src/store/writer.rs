@@ -24,6 +24,8 @@ const SMALLEST_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// A record file is this part of what is alive, so that what is dead but shares a file with the living, and what is allocated but not written yet, stays small
 /// against it.
 const FILES_OF_A_STORE: u64 = 64;
+/// Full files that wait for the next sync.
+const MOST_UNSYNCED: usize = 8;
 /// Dead files go after this time at the latest, even while nothing is written.
 const DEAD_FILE_WAIT: Duration = Duration::from_secs(1);
 
@@ -55,8 +57,8 @@ pub(super) struct Writer {
     maker: Maker,
     tail: TailBudget,
     current: Option<Current>,
-    /// Full files that hold groups which are not on stable storage yet, the oldest first.
-    unsynced: Vec<(u64, Arc<dyn DiskFile>)>,
+    /// Full files that hold groups which are not on stable storage yet, the oldest first, at most [`MOST_UNSYNCED`].
+    unsynced: Vec<Current>,
     /// The next group's sequence number.
     sequence: u64,
     group_crc: u32,
@@ -254,12 +256,11 @@ impl Writer {
             return Ok(());
         }
         let begun = Instant::now();
-        let current = self.current.as_ref().map(|current| (current.seed.file_id, &current.file));
-        for (file_id, file) in self.unsynced.iter().map(|(file_id, file)| (*file_id, file)).chain(current) {
-            file.sync().map_err(|error| failed("syncing", file_id, &error))?;
+        for file in self.unsynced.iter().chain(&self.current) {
+            file.file.sync().map_err(|error| failed("syncing", file.seed.file_id, &error))?;
         }
         self.shared.options.metrics.sync_ms.record(begun.elapsed().as_secs_f64() * 1000.0);
-        self.unsynced.clear();
+        self.unsynced.drain(..).for_each(|full| self.maker.seal(full.file, full.position));
         self.synced_below = self.sequence;
         Ok(())
     }
@@ -274,6 +275,9 @@ impl Writer {
             }
             return Ok(());
         }
+        if self.unsynced.len() >= MOST_UNSYNCED {
+            self.sync_current()?;
+        }
         let NewFile { file, seed, size_bytes } =
             self.maker.take(self.next_file_bytes(needed)).map_err(|error| StoreError::Io {
                 file: self.shared.path.display().to_string(),
@@ -286,11 +290,13 @@ impl Writer {
             new.file.set_len(new.size_bytes).map_err(|error| failed("enlarging", seed.file_id, &error))?;
         }
         if let Some(full) = self.current.replace(new) {
-            // It must be durable before anything in the next one can count as that.
+            // It must be durable before anything in the next one can count as that. Nor may it be sealed before: a failed sync is told once, and the writer has to
+            // be who hears of it.
             if self.synced_below < self.sequence {
-                self.unsynced.push((full.seed.file_id, full.file.clone()));
+                self.unsynced.push(full);
+            } else {
+                self.maker.seal(full.file, full.position);
             }
-            self.maker.seal(full.file, full.position);
         }
         self.applier.note_file(seed);
         self.shared.reader.note_file(seed);
