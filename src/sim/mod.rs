@@ -3,5 +3,6 @@
 pub mod disk;
 mod random;
 mod store_faults;
+mod store_model;
 
 pub use random::Random;
