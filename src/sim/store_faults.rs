@@ -591,6 +591,40 @@ fn missing_and_stray_files_are_told_or_left_out() {
     assert!(error.contains(".rec") && error.contains("missing"), "{error}");
 }
 
+/// A file whose first group was torn, so that nothing in it counts, is where the index then says that the log goes on: it stays until the index says otherwise.
+#[test]
+fn the_file_that_the_index_stands_in_stays_though_nothing_lives_in_it() {
+    let mut written = Written::new(8);
+    let id = written.create();
+    written.append(id, 100);
+    let first = written.newest_file();
+    while written.newest_file() == first {
+        written.append(id, 100_000);
+    }
+    let torn = written.newest_file();
+    written.crash();
+    let mut content = written.life.disk.content(&torn);
+    content[2 * BLOCK_BYTES] ^= 1;
+    written.life.disk.put(&torn, &content);
+    written.reopen();
+    let row = written.store().partitions().expect("partitions").pop().expect("a partition");
+    let last = written.life.model.get_mut(&id).expect("the partition");
+    assert_eq!(row.log_end_offset, last.end - 1, "the torn group is cut");
+    last.end -= 1;
+    last.batches.pop();
+    written.life.runtime.block_on(written.store().close()).expect("close");
+    written.crash();
+    written.reopen();
+    written.append(id, 100);
+    for _ in 0..3 {
+        written.crash();
+        written.reopen();
+        assert_eq!(observe(written.store(), &written.life.runtime).expect("all there"), written.life.model);
+    }
+    written.life.runtime.block_on(written.store().close()).expect("close");
+    assert!(!written.life.disk.names().contains(&torn), "it goes once the log goes on elsewhere");
+}
+
 #[test]
 fn low_space_refuses_records_before_anything_fails() {
     let mut life = Life::new(7);

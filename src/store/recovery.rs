@@ -116,6 +116,8 @@ impl<'a> Recovery<'a> {
                 Some(next) => {
                     cursor.file_id = next.seed.file_id;
                     cursor.position = FILE_HEADER_BYTES as u64;
+                    // The index may come to stand in it, though its first group be torn and nothing live in it.
+                    self.applier.note_file(next.seed);
                     walked = Some(next);
                 }
                 None => break,
@@ -135,7 +137,7 @@ impl<'a> Recovery<'a> {
         }
         let mut current = None;
         if damage.is_none() {
-            self.cut(&mut file_ids, &cursor)?;
+            self.cut(&mut file_ids, indexed.map_or(0, |at| at.file_id), &cursor)?;
             current = match walked {
                 Some(walked) if self.clean && groups_applied == 0 => self.reuse(walked, &cursor)?,
                 Some(walked) => self.seal(walked, &cursor)?,
@@ -252,15 +254,16 @@ impl<'a> Recovery<'a> {
         Ok(None)
     }
 
-    /// Removes files behind the end, the newest first, so that what is left is always a beginning of the log.
-    fn cut(&self, file_ids: &mut BTreeSet<u64>, cursor: &Cursor) -> Result<(), StoreError> {
+    /// Removes files behind the end, the newest first, so that what is left is always a beginning of the log, and those before `indexed_file_id` that are dead.
+    fn cut(&self, file_ids: &mut BTreeSet<u64>, indexed_file_id: u64, cursor: &Cursor) -> Result<(), StoreError> {
         let behind = file_ids.split_off(&(cursor.file_id + 1));
         for file_id in behind.iter().rev() {
             self.disk.remove(&file_name(*file_id)).map_err(|error| failed(*file_id, &error))?;
         }
-        // Files before the index's position that it has no row for: dead, and removed but for the last step.
-        let leftovers: Vec<u64> =
-            file_ids.range(..cursor.file_id).copied().filter(|file_id| self.applier.salt(*file_id).is_none()).collect();
+        // Files before the index's position that it has no row for: dead, and removed but for the last step. Not those from there on: until the next flush the
+        // next start begins in the same place.
+        let before = file_ids.range(..indexed_file_id).copied();
+        let leftovers: Vec<u64> = before.filter(|file_id| self.applier.salt(*file_id).is_none()).collect();
         for file_id in &leftovers {
             tracing::info!(file_id, "removing a record file that nothing lives in");
             self.disk.remove(&file_name(*file_id)).map_err(|error| failed(*file_id, &error))?;
