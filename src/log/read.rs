@@ -30,6 +30,13 @@ pub struct ReadRange {
     pub most_bytes: usize,
 }
 
+impl ReadRange {
+    /// Whether there is more to read behind a run. Where that is the last one that the store gave, it did not fit.
+    fn goes_on_after(&self, run: &RunInfo) -> bool {
+        run.last_offset.saturating_add(1) < self.end_offset
+    }
+}
+
 /// Memory for a search by timestamp.
 #[derive(Clone, Copy)]
 pub struct SearchMemory<'a> {
@@ -233,7 +240,7 @@ impl PartitionLog {
             for piece in &run.pieces {
                 let (cut, more) = cut_piece(piece, run.info.last_offset, range, selected.bytes)
                     .map_err(|e| self.damaged(run.info.base_offset, &e))?;
-                selected.more = more;
+                selected.more = more || range.goes_on_after(&run.info);
                 if let Some(wanted) = cut.range {
                     let length_bytes = selected.bytes + wanted.len();
                     if length_bytes > range.most_bytes {
@@ -282,6 +289,7 @@ impl Select for Wanted {
         match bytes.filter(|bytes| *bytes <= self.range.max_bytes) {
             Some(bytes) => {
                 self.bytes = bytes;
+                self.more.store(self.range.goes_on_after(run), Ordering::Release);
                 Take::Whole
             }
             None if self.leaves_parts() => {
@@ -295,7 +303,7 @@ impl Select for Wanted {
     fn cut(&mut self, run: &RunInfo, batches: &[u8]) -> Result<Cut, String> {
         let (cut, more) =
             cut_piece(batches, run.last_offset, &self.range, self.bytes).map_err(|error| error.to_string())?;
-        self.more.store(more, Ordering::Release);
+        self.more.store(more || self.range.goes_on_after(run), Ordering::Release);
         if more && self.leaves_parts() {
             return Ok(Cut { range: None, full: true });
         }

@@ -283,3 +283,34 @@ async fn no_more_is_read_than_is_paid_for() {
         assert_eq!(read(2 * one).await, Ok(2 * one));
     }
 }
+
+/// A run that begins before what is wanted counts whole in the store, which may then end with it.
+#[tokio::test]
+async fn what_comes_after_a_long_run_is_told_as_more() {
+    let Fixture { store, log, .. } = fixture();
+    let one = build(&plain(&[1]));
+    let header = BatchView::parse(&one).expect("header").header;
+    let batches: Vec<_> = (0..3).map(|number| BatchInfo::new(number * one.len(), &header, None)).collect();
+    log.append(AppendRequest {
+        records: BytesMut::from(&one.repeat(3)[..]),
+        batches: &batches,
+        leader_epoch: 0,
+        origin: AppendOrigin::Client,
+        durability: Durability::Written,
+        flush_messages: i64::MAX,
+        memory: None,
+    })
+    .expect("appended");
+    append(&log, &plain(&[1])).expect("appended");
+    for cold in [false, true] {
+        store.set_cold(cold);
+        let read = async |end_offset| {
+            let (max_bytes, most_bytes) = (2 * one.len(), usize::MAX);
+            let range = ReadRange { from_offset: 2, end_offset, max_bytes, at_least_one: true, most_bytes };
+            let records = log.finish_read(log.begin_read(&range)).await.expect("read");
+            (records.bytes, records.more)
+        };
+        assert_eq!(read(3).await, (one.len(), false), "cold: {cold}");
+        assert_eq!(read(4).await, (one.len(), true), "cold: {cold}");
+    }
+}
