@@ -18,7 +18,8 @@ use crate::api::dispatch::Dispatcher;
 use crate::config::{BrokerConfig, Origin, Settings};
 use crate::node::{Node, NodeError};
 
-/// The same broker as `ottla serve` starts. Dropped without [`EmbeddedBroker::stop`], it ends as by a kill.
+/// The same broker as `ottla serve` starts. Dropped without [`EmbeddedBroker::stop`], it ends as by a kill, and its threads go on for a moment. A program that
+/// returns from `main` meanwhile may be aborted by them, so it awaits `stop` first.
 pub struct EmbeddedBroker {
     node: Node,
     bootstrap: String,

@@ -24,6 +24,8 @@ pub(super) const SHORTEST_BYTES: usize = 16 * 1024;
 const MOST_FILES: usize = 512;
 /// Of all files together: 4 MiB, for 8 GiB of records.
 const MOST_SLOTS: usize = 512 * 1024;
+/// Parts of a file that are known to have been brought. Readers meet in few; of those who jump about the oldest is forgotten, and brought again.
+const MOST_PARTS: usize = 64;
 
 /// What is known of one file.
 pub(super) struct CheckedFile {
@@ -37,7 +39,7 @@ pub(super) struct CheckedFile {
 /// What was brought of a file to the page cache from front to back.
 #[derive(Default)]
 pub(super) struct Brought {
-    /// Parts that lie apart, in no order.
+    /// Parts that lie apart, the newest last, at most [`MOST_PARTS`].
     parts: Vec<Range<u64>>,
     /// A handle for nothing else: the system reads ahead by what was read through it before.
     file: Option<Arc<dyn DiskFile>>,
@@ -67,6 +69,9 @@ impl Brought {
             }
             apart
         });
+        if self.parts.len() >= MOST_PARTS {
+            self.parts.remove(0);
+        }
         self.parts.push(part);
         Ok(())
     }
@@ -219,6 +224,10 @@ mod tests {
         assert_eq!(bring(60..390), [(50, 400)]);
         // Behind the end of the file nothing is found, which is no error.
         assert_eq!(bring(1 << 20..1 << 21), [(50, 400), (1 << 20, 1 << 21)]);
+        for part in 0..2 * MOST_PARTS as u64 {
+            assert!(bring(10_000 + 10 * part..10_005 + 10 * part).len() <= MOST_PARTS);
+        }
+        assert_eq!(bring(60..390).first(), Some(&(60, 390)));
         brought.close();
         brought.bring(60..390, || Err(io::ErrorKind::NotFound.into())).expect("it is there");
         brought.bring(60..500, || Err(io::ErrorKind::NotFound.into())).expect_err("there is no file");
