@@ -65,6 +65,8 @@ pub struct StoreOptions {
     pub flush_interval: Duration,
     /// or after this many bytes in record files, which bounds what a start after a crash reads.
     pub flush_bytes: u64,
+    /// A file without a living record goes this long after the last flush at the latest, even while nothing is written.
+    pub dead_file_wait: Duration,
     /// Threads for reads that memory cannot answer.
     pub read_threads: usize,
     pub metrics: StoreMetrics,
@@ -82,6 +84,7 @@ impl StoreOptions {
             free_space_floor_bytes: None,
             flush_interval: Duration::from_secs(60),
             flush_bytes: 64 * 1024 * 1024,
+            dead_file_wait: Duration::from_secs(1),
             read_threads: 4,
             metrics: StoreMetrics::default(),
         }

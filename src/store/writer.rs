@@ -26,8 +26,6 @@ const SMALLEST_FILE_BYTES: u64 = 16 * 1024 * 1024;
 const FILES_OF_A_STORE: u64 = 64;
 /// Full files that wait for the next sync.
 const MOST_UNSYNCED: usize = 8;
-/// Dead files go after this time at the latest, even while nothing is written.
-const DEAD_FILE_WAIT: Duration = Duration::from_secs(1);
 
 /// While something is due that must wait for a flush on its way.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
@@ -148,8 +146,12 @@ impl Writer {
         }
         let in_time = |since: Instant, wait: Duration| wait.saturating_sub(since.elapsed()).max(SHORTEST_WAIT);
         let flush = self.dirty_since.map(|since| in_time(since, self.shared.options.flush_interval));
+        let dead_file_wait = self.shared.options.dead_file_wait;
         match self.applier.has_dead_file() {
-            true => Some(in_time(self.last_checkpoint, DEAD_FILE_WAIT).min(flush.unwrap_or(DEAD_FILE_WAIT))),
+            true => {
+                let in_time = in_time(self.last_checkpoint, dead_file_wait);
+                Some(flush.map_or(in_time, |flush| flush.min(in_time)))
+            }
             false => flush,
         }
     }
@@ -324,7 +326,7 @@ impl Writer {
             || self.applier.batch_bytes() >= CHECKPOINT_BATCH_BYTES
             || (!busy && self.dirty_since.is_some_and(|since| since.elapsed() >= interval))
             || self.dirty_since.is_some_and(|since| since.elapsed() >= 2 * interval)
-            || (self.applier.has_dead_file() && self.last_checkpoint.elapsed() >= DEAD_FILE_WAIT)
+            || (self.applier.has_dead_file() && self.last_checkpoint.elapsed() >= self.shared.options.dead_file_wait)
         {
             self.checkpoint(false)?;
             self.maker.check_space();
