@@ -21,6 +21,7 @@ fn options(path: &Path, random: &mut Random) -> StoreOptions {
         record_file_bytes: [64, 256, 1024][random.below(3) as usize] * 1024,
         flush_bytes: [16, 128, 1 << 20][random.below(3) as usize] * 1024,
         flush_interval: Duration::from_millis([1, 20, 60_000][random.below(3) as usize]),
+        dead_file_wait: Duration::from_millis([0, 1000][random.below(2) as usize]),
         cache_bytes: 4096,
         index_cache_bytes: 64 * 1024,
         free_space_floor_bytes: Some(0),
@@ -268,11 +269,12 @@ impl Life {
             found = again;
         }
         let mut model = std::mem::take(&mut self.model);
+        // The shortest beginning that it may be: a partition made and deleted again in a longer one may be lost, and its id with it.
         let mut kept = (promised == 0 && model == found).then_some(0);
         for (number, write) in round.writes.iter().enumerate() {
             apply(&mut model, write);
             if number + 1 >= promised && model == found {
-                kept = Some(number + 1);
+                kept.get_or_insert(number + 1);
             }
         }
         assert!(
