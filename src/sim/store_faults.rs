@@ -240,14 +240,17 @@ impl Life {
         self.come_back(round, promised, matches!(ending, Ending::CleanStop))
     }
 
-    /// Opens the store, with crashes on the way, and holds it against every beginning of the round's writes that keeps what was promised.
+    /// Opens the store, with crashes and failed syncs on the way, and holds it against every beginning of the round's writes that keeps what was promised.
     fn come_back(&mut self, round: Round, mut promised: usize, clean: bool) -> DiskStore {
         while self.random.once_in(3) {
             if !clean {
                 promised = promised.min(round.synced);
             }
-            let crash_after_calls = Some(self.random.below(12));
-            self.disk.set_faults(Faults { crash_after_calls, ..Faults::default() });
+            let fault = Some(self.random.below(12));
+            self.disk.set_faults(match self.random.once_in(3) {
+                true => Faults { fail_sync: fault, ..Faults::default() },
+                false => Faults { crash_after_calls: fault, ..Faults::default() },
+            });
             let opened = self.open();
             if self.random.once_in(2) {
                 self.disk.power_off();
@@ -625,6 +628,30 @@ fn the_file_that_the_index_stands_in_stays_though_nothing_lives_in_it() {
     }
     written.life.runtime.block_on(written.store().close()).expect("close");
     assert!(!written.life.disk.names().contains(&torn), "it goes once the log goes on elsewhere");
+}
+
+/// A file that cannot be synced at a start may be the one that the log goes on in.
+#[test]
+fn a_failed_sync_at_a_start_cuts_nothing() {
+    let mut written = Written::new(9);
+    let id = written.create();
+    written.append(id, 100);
+    let first = written.newest_file();
+    while written.newest_file() == first {
+        written.append(id, 100_000);
+    }
+    for fail_sync in 0..6 {
+        written.crash();
+        written.life.disk.set_faults(Faults { fail_sync: Some(fail_sync), ..Faults::default() });
+        let options = options(&written.life.folder.path().join("log"), &mut written.life.random);
+        let disk = written.life.disk.clone();
+        let opened = DiskStore::open_with(options, || Ok(Arc::new(disk)));
+        assert!(fail_sync > 1 || opened.is_err(), "both files are synced before they are read");
+        drop(opened);
+        written.crash();
+        written.reopen();
+        assert_eq!(observe(written.store(), &written.life.runtime).expect("all there"), written.life.model);
+    }
 }
 
 #[test]

@@ -151,9 +151,10 @@ impl<'a> Recovery<'a> {
     /// served that a failed sync of the last process has lost.
     fn open(&self, file_id: u64) -> Result<Walked, StoreError> {
         let file = self.disk.open(&file_name(file_id)).map_err(|error| failed(file_id, &error))?;
-        if !self.clean && self.settled.lock().insert(file_id) {
+        if !self.clean && !self.settled.lock().contains(&file_id) {
             file.sync().map_err(|error| failed(file_id, &error))?;
             file.drop_cache();
+            self.settled.lock().insert(file_id);
         }
         let length = file.len().map_err(|error| failed(file_id, &error))?;
         let mut walked =
@@ -214,8 +215,13 @@ impl<'a> Recovery<'a> {
     /// The file that the log goes on in: the one whose first group is the next one.
     fn follow(&self, file_ids: &BTreeSet<u64>, cursor: &Cursor) -> Result<Option<Walked>, StoreError> {
         for file_id in file_ids.range(cursor.file_id + 1..) {
-            // One whose making was cut short has no header yet.
-            let Ok(mut walked) = self.open(*file_id) else { continue };
+            let mut walked = match self.open(*file_id) {
+                Ok(walked) => walked,
+                // One whose making was cut short has no header yet.
+                Err(StoreError::Damaged { .. }) => continue,
+                // What cannot be opened, synced or read now may hold the next group all the same: nothing is cut for that.
+                Err(error) => return Err(error),
+            };
             let first = Cursor { file_id: *file_id, position: FILE_HEADER_BYTES as u64, ..*cursor };
             if walked.header(first.position)?.is_some_and(|(header, _)| follows(&header, &first)) {
                 return Ok(Some(walked));
