@@ -14,6 +14,7 @@ use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +33,7 @@ use super::read::Reader;
 use super::recovery::Recovery;
 use super::table::Table;
 use super::telemetry::StoreMetrics;
-use super::writer::Writer;
+use super::writer::{Writer, tell};
 use super::{
     BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Retention, Run, RunInfo,
     Select, Space, StateKind, StoreError, Write,
@@ -131,6 +132,8 @@ struct Queue {
     health: Health,
     closed: bool,
     closer: Option<oneshot::Sender<Result<(), StoreError>>>,
+    /// Nobody takes from the queue any more.
+    writer_is_gone: bool,
 }
 
 /// What the writer, the readers and the callers have in common.
@@ -216,7 +219,14 @@ impl DiskStore {
             index,
             table,
             reader,
-            queue: Mutex::new(Queue { ends, items: Vec::new(), health, closed: false, closer: None }),
+            queue: Mutex::new(Queue {
+                ends,
+                items: Vec::new(),
+                health,
+                closed: false,
+                closer: None,
+                writer_is_gone: false,
+            }),
             wake: Condvar::new(),
             next_local_id: AtomicU64::new(next_local_id),
         });
@@ -236,8 +246,13 @@ impl DiskStore {
         let maker = Maker::start(disk.clone(), store_id, recovered.next_file_id, on_space).map_err(refused)?;
         let dirty = recovered.groups_applied > 0;
         let writer = Writer::new(shared.clone(), applier, maker, recovered.end, recovered.current, dirty);
-        let writer =
-            std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run()).map_err(failed)?;
+        let for_writer = shared.clone();
+        let write = move || {
+            if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                for_writer.lose_writer();
+            }
+        };
+        let writer = std::thread::Builder::new().name("store-writer".into()).spawn(write).map_err(failed)?;
         let pool = IoPool::new(shared.options.read_threads);
         Ok(DiskStore { shared, disk, pool, writer: Mutex::new(Some(writer)), _lock: lock })
     }
@@ -312,6 +327,20 @@ impl Shared {
             tracing::error!(path = %self.path.display(), %error, "the store is read-only from now on");
             queue.health = Health::ReadOnly { reason: error.to_string() };
         }
+    }
+
+    /// After a defect of the writer's: nothing is written any more, and nobody waits for it.
+    fn lose_writer(&self) {
+        let what = "the thread that writes has panicked; restart the broker".to_owned();
+        self.set_read_only(&StoreError::Io { file: "store-writer".into(), what });
+        let reason = self.read_only().unwrap_or_default();
+        let mut queue = self.queue.lock();
+        queue.writer_is_gone = true;
+        // Whoever waits for the store to be closed is told by this end going away.
+        queue.closer = None;
+        let items = std::mem::take(&mut queue.items);
+        drop(queue);
+        items.into_iter().for_each(|item| tell(item.done, Err(StoreError::ReadOnly { reason: reason.clone() })));
     }
 
     /// Refuses appends while there is less free than the floor. Returns whether that is so.
@@ -537,6 +566,9 @@ impl RecordStore for DiskStore {
             return Box::pin(async { Ok(()) });
         }
         queue.closed = true;
+        if queue.writer_is_gone {
+            return Box::pin(async { Err(StoreError::Closed) });
+        }
         queue.closer = Some(closer);
         drop(queue);
         self.shared.wake.notify_all();
@@ -617,6 +649,30 @@ mod tests {
         println!("201 searches among {RUNS} runs: {took:?}");
         // Going over all of them would read ten million rows.
         assert!(took < Duration::from_secs(2), "201 searches took {took:?}");
+    }
+
+    #[test]
+    fn a_panic_after_one_write_is_not_the_next_ones() {
+        use super::super::conformance::{append_of, create, write_all};
+        let subject = OnDisk::new();
+        let store = subject.store();
+        let id = create(&*store, 0);
+        let panics: Done = Box::new(|_| panic!("on purpose"));
+        store.submit(Write::Append(append_of(id, 0, 1, 10)), Durability::Written, panics).expect("submitted");
+        write_all(&*store, vec![Write::Append(append_of(id, 1, 1, 10))]).expect("written");
+        assert_eq!(store.health(), Health::Writable);
+    }
+
+    #[test]
+    fn without_its_writer_a_store_says_so_and_keeps_nobody_waiting() {
+        use super::super::conformance::{append_of, create, write_all};
+        let subject = OnDisk::new();
+        let store = subject.store.clone().expect("a store");
+        let id = create(&*store, 0);
+        store.shared.lose_writer();
+        let error = write_all(&*store, vec![Write::Append(append_of(id, 0, 1, 10))]).expect_err("refused");
+        assert!(matches!(&error, StoreError::ReadOnly { reason } if reason.contains("panicked")), "{error}");
+        assert_eq!(block_on(store.close()), Err(StoreError::Closed));
     }
 
     /// Wants every run, those with an odd base offset without a look at them.

@@ -4,6 +4,7 @@
 //! The first failed write, sync or index update ends writing for good: what the kernel or the device then holds is not known, and asking again would
 //! only be told what one wants to hear.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -185,7 +186,7 @@ impl Writer {
         }
         let group = std::mem::take(&mut self.group);
         self.shared.options.metrics.group_writes.record(group.done.len() as f64);
-        group.done.into_iter().for_each(|done| done(Ok(())));
+        group.done.into_iter().for_each(|done| tell(done, Ok(())));
         Ok(())
     }
 
@@ -372,7 +373,7 @@ impl Writer {
         self.shared.set_read_only(error);
         let reason = self.shared.read_only().unwrap_or_else(|| error.to_string());
         for done in std::mem::take(&mut self.group).done {
-            done(Err(StoreError::ReadOnly { reason: reason.clone() }));
+            tell(done, Err(StoreError::ReadOnly { reason: reason.clone() }));
         }
     }
 
@@ -392,6 +393,13 @@ impl Writer {
             let result = result.and_then(|()| self.shared.mark_clean_stop());
             let _ = closer.send(result);
         }
+    }
+}
+
+/// Completes a write. What its owner does then is not the store's: a defect there must not end writing for all others.
+pub(super) fn tell(done: Done, result: Result<(), StoreError>) {
+    if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+        tracing::error!("what was to be done after a write has panicked");
     }
 }
 
