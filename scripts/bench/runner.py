@@ -12,7 +12,7 @@ import sys
 import time
 
 from . import contenders, figures, generator, kafka_tools, proc
-from .generator import LoadError, NotCounted
+from .generator import LoadError
 
 # A generator that keeps more of a core busy than this may be what limits a figure.
 BUSY_GENERATOR = 0.95
@@ -215,7 +215,7 @@ class Runner:
                 run = {"broker": kind, "round": number, "figures": {}, "steps": [], "warnings": [], "failed": None}
                 began = time.monotonic()
                 try:
-                    self.counted(workload, kind, run)
+                    self.one(workload, kind, run)
                     kept["runs"].append(run)
                 except (LoadError, contenders.oracle.BrokerError, OSError) as e:
                     run["failed"] = str(e)
@@ -225,15 +225,6 @@ class Runner:
                 self.progress.say("    " + (f"FAILED: {run['failed']}" if run["failed"] else told(workload, run["figures"])))
                 for warning in run["warnings"]:
                     self.progress.say(f"    note: {warning}")
-
-    def counted(self, workload, kind, run):
-        """One run, begun again once where the machine counted no processor time: the broker has no part in that, and figures of it would be wrong."""
-        try:
-            self.one(workload, kind, run)
-        except NotCounted as e:
-            self.progress.say(f"    begun again: {e}")
-            self.one(workload, kind, run)
-            run["warnings"].append(f"the second attempt: at the first, {e}")
 
     def one(self, workload, kind, run):
         """Starts a broker, loads it, ends it; fills `run`, also where it fails half-way."""

@@ -85,25 +85,6 @@ class Failures(unittest.TestCase):
         self.assertEqual([step["step"] for step in first["steps"]], ["produce, begun again", "produce"])
         self.assertEqual(len(calls), 3)
 
-    def test_of_the_machine_to_count_have_the_whole_run_begun_again(self):
-        whole, calls = runner.Run.once, []
-
-        def first_not_counted(self, subcommand, step, options):
-            calls.append(step)
-            if len(calls) == 1:
-                raise runner.NotCounted("no processor time was counted")
-            return whole(self, subcommand, step, options)
-
-        with mock.patch.object(runner.Run, "once", first_not_counted):
-            taken, said = support.run(["produce-6"], rounds=1)
-        first, second = taken.workloads[0]["runs"]
-        self.assertEqual((first["failed"], second["failed"], len(calls)), (None, None, 3))
-        self.assertIn("no processor time", first["warnings"][-1])
-        self.assertNotIn("no processor time", str(second["warnings"]))
-        self.assertIn("begun again", said)
-        self.assertEqual([broker.starts for broker in support.SleepingBroker.made], [1, 1, 1])
-        self.assertTrue(all(broker.process.poll() is not None for broker in support.SleepingBroker.made))
-
     def test_of_the_peak_fail_what_is_counted_from_it(self):
         with support.fault("load:exit"):
             taken, _ = support.run(["latency"], rounds=1)
