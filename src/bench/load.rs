@@ -9,17 +9,22 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::cluster::{self, ByLeader, LATEST};
-use super::payload::Template;
+use super::payload::{Numbered, Template};
 use super::process::Watch;
 use super::produce::{Plan, Produced, Sender};
 use super::reader::{Count, Reader};
 use super::report::{Flow, Latencies, Report};
 use super::{BenchError, Clock, Target};
-use crate::client::{Client, To};
+use crate::client::{Client, Connection, To};
 use crate::protocol::compression::Compression;
 
 /// How long readers may go on after the last record was sent.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(30);
+
+/// Of the measured time, what may be over before processor time is counted,
+const MOST_LATE: f64 = 0.1;
+/// and where that is less than a machine that is busy otherwise makes of a sleep, this.
+const MOST_LATE_US: u64 = 1_000_000;
 
 #[derive(Args, Debug)]
 pub struct Load {
@@ -81,6 +86,8 @@ impl Load {
         let client = Client::new(&self.target.properties())?;
         let created = cluster::make_topic(&client, &self.topic, self.partitions, &self.topic_config).await?;
         let leaders = cluster::leaders(&client, &self.topic).await?;
+        let producers = self.connect_producers(&leaders).await?;
+        let readers = self.connect_readers(&leaders).await?;
         let clock = Clock::start();
         let from_us = seconds_us(self.warmup_seconds) + clock.now_us();
         let until_us = from_us + seconds_us(self.seconds);
@@ -92,10 +99,11 @@ impl Load {
             sent: plan.clone(),
             read: (0..self.consumers).map(|_| AtomicU64::new(0)).collect(),
         });
-        let mut readers = self.start_readers(&leaders, &plan, &ending).await?;
-        let mut producers = self.start_producers(&leaders, &plan).await?;
+        let mut readers = self.start_readers(readers, &plan, &ending);
+        let mut producers = start_producers(producers, &plan);
 
         tokio::time::sleep(until(clock, from_us)).await;
+        came_in_time(clock, from_us, self.seconds)?;
         let watch = Watch::start(self.target.broker_pid)?;
         // A producer that fails ends the run at once.
         let mut produced = Totals::new()?;
@@ -133,6 +141,10 @@ impl Load {
         })
     }
 
+    fn acks(&self) -> i16 {
+        self.acks.parse().unwrap_or(-1)
+    }
+
     fn plan(&self, clock: Clock, from_us: u64, until_us: u64) -> Result<Plan, BenchError> {
         let compression = match self.compression.as_str() {
             "gzip" => Compression::Gzip,
@@ -144,7 +156,7 @@ impl Load {
         Ok(Plan {
             topic: self.topic.clone(),
             template: Template::new(self.record_bytes, self.batch_bytes, self.keys, compression)?,
-            acks: self.acks.parse().unwrap_or(-1),
+            acks: self.acks(),
             linger_us: (self.linger_ms.max(0.0) * 1e3) as u64,
             has_keys: self.keys,
             clock,
@@ -154,49 +166,58 @@ impl Load {
         })
     }
 
-    async fn start_producers(
-        &self,
-        leaders: &ByLeader,
-        plan: &Arc<Plan>,
-    ) -> Result<JoinSet<Result<Produced, BenchError>>, BenchError> {
+    /// Before the time counts: each takes some round trips, and where the first ones already load the broker, the last ones' take long.
+    async fn connect_producers(&self, leaders: &ByLeader) -> Result<Vec<Connected>, BenchError> {
         let all: usize = leaders.values().map(Vec::len).sum();
-        let mut tasks = JoinSet::new();
+        let mut connected = Vec::new();
         for number in 0..self.producers {
             for (leader, partitions) in leaders {
                 let share = partitions.len() as f64 / all.max(1) as f64;
                 let rate = self.rate / self.producers.max(1) as f64 * share;
                 let client = Client::new(&self.target.properties())?;
                 let connection = client.connection(&To::Broker(*leader)).await?;
-                let numbered = match plan.acks {
+                let numbered = match self.acks() {
                     -1 => Some(cluster::producer(&client).await?),
                     _ => None,
                 };
-                let (plan, partitions) = (plan.clone(), partitions.clone());
-                tasks.spawn(
-                    async move { Sender::new(plan, &connection, numbered, &partitions, number, rate)?.run().await },
-                );
+                connected.push(Connected {
+                    client,
+                    connection,
+                    numbered,
+                    partitions: partitions.clone(),
+                    number,
+                    rate,
+                });
             }
         }
-        Ok(tasks)
+        Ok(connected)
     }
 
-    async fn start_readers(
-        &self,
-        leaders: &ByLeader,
-        plan: &Arc<Plan>,
-        ending: &Arc<Ending>,
-    ) -> Result<JoinSet<Result<Count, BenchError>>, BenchError> {
-        let mut tasks = JoinSet::new();
+    async fn connect_readers(&self, leaders: &ByLeader) -> Result<Vec<Following>, BenchError> {
+        let mut connected = Vec::new();
         for number in 0..self.consumers {
             for (leader, partitions) in leaders {
                 let client = Client::new(&self.target.properties())?;
                 let positions = cluster::offsets(&client, *leader, &self.topic, partitions, LATEST).await?;
-                let (topic, plan, ending) = (self.topic.clone(), plan.clone(), ending.clone());
-                let leader = *leader;
-                tasks.spawn(async move { follow(&client, leader, &topic, positions, &plan, &ending, number).await });
+                let connection = client.connection(&To::Broker(*leader)).await?;
+                connected.push(Following { client, connection, positions, number });
             }
         }
-        Ok(tasks)
+        Ok(connected)
+    }
+
+    fn start_readers(
+        &self,
+        connected: Vec<Following>,
+        plan: &Arc<Plan>,
+        ending: &Arc<Ending>,
+    ) -> JoinSet<Result<Count, BenchError>> {
+        let mut tasks = JoinSet::new();
+        for following in connected {
+            let (topic, plan, ending) = (self.topic.clone(), plan.clone(), ending.clone());
+            tasks.spawn(async move { follow(following, &topic, &plan, &ending).await });
+        }
+        tasks
     }
 
     /// Lets the readers come to the end, and adds them up.
@@ -236,17 +257,40 @@ impl Load {
     }
 }
 
-/// One reader of one leader's partitions, until all that was sent is read.
-async fn follow(
-    client: &Client,
-    leader: i32,
-    topic: &str,
-    positions: BTreeMap<i32, i64>,
-    plan: &Plan,
-    ending: &Ending,
+/// A producer's connection to one leader. Its client is kept as long.
+struct Connected {
+    client: Client,
+    connection: Arc<Connection>,
+    numbered: Option<Numbered>,
+    partitions: Vec<i32>,
     number: usize,
-) -> Result<Count, BenchError> {
-    let connection = client.connection(&To::Broker(leader)).await?;
+    rate: f64,
+}
+
+/// A consumer's connection to one leader, and where it begins.
+struct Following {
+    client: Client,
+    connection: Arc<Connection>,
+    positions: BTreeMap<i32, i64>,
+    number: usize,
+}
+
+fn start_producers(connected: Vec<Connected>, plan: &Arc<Plan>) -> JoinSet<Result<Produced, BenchError>> {
+    let mut tasks = JoinSet::new();
+    for Connected { client, connection, numbered, partitions, number, rate } in connected {
+        let plan = plan.clone();
+        tasks.spawn(async move {
+            let produced = Sender::new(plan, &connection, numbered, &partitions, number, rate)?.run().await;
+            drop(client);
+            produced
+        });
+    }
+    tasks
+}
+
+/// One reader of one leader's partitions, until all that was sent is read.
+async fn follow(following: Following, topic: &str, plan: &Plan, ending: &Ending) -> Result<Count, BenchError> {
+    let Following { client: _client, connection, positions, number } = following;
     let mut reader = Reader::new(&connection, topic, positions)?;
     let mut count = Count {
         clock: plan.clock,
@@ -296,6 +340,18 @@ impl Totals {
 
 pub(super) fn seconds_us(seconds: f64) -> u64 {
     (seconds.max(0.0) * 1e6) as u64
+}
+
+/// Counted from later on, the processor time of a part of the load would be divided by all of its records.
+fn came_in_time(clock: Clock, from_us: u64, seconds: f64) -> Result<(), BenchError> {
+    let late_us = clock.now_us().saturating_sub(from_us);
+    if late_us <= seconds_us(seconds * MOST_LATE).max(MOST_LATE_US) {
+        return Ok(());
+    }
+    let late_ms = late_us / 1000;
+    Err(BenchError::Wrong(format!(
+        "the load generator was kept from running, and came {late_ms} ms late to measure: see what else runs here"
+    )))
 }
 
 fn until(clock: Clock, us: u64) -> Duration {
