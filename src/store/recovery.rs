@@ -110,14 +110,14 @@ impl<'a> Recovery<'a> {
         let synced_through = self.scout(&file_ids, cursor)?;
         loop {
             if let Some(walked) = &mut walked {
+                // The index may come to stand in it, though its first group be torn and nothing live in it.
+                self.applier.note_file(walked.seed);
                 self.walk(walked, &mut cursor, synced_through)?;
             }
             match self.follow(&file_ids, &cursor)? {
                 Some(next) => {
                     cursor.file_id = next.seed.file_id;
                     cursor.position = FILE_HEADER_BYTES as u64;
-                    // The index may come to stand in it, though its first group be torn and nothing live in it.
-                    self.applier.note_file(next.seed);
                     walked = Some(next);
                 }
                 None => break,
@@ -177,7 +177,6 @@ impl<'a> Recovery<'a> {
     /// Applies whole groups from the cursor on, and leaves it behind the last.
     fn walk(&mut self, walked: &mut Walked, cursor: &mut Cursor, synced_through: u64) -> Result<(), StoreError> {
         while let Some(group) = walked.group(cursor, synced_through)? {
-            self.applier.note_file(walked.seed);
             self.applier.apply(walked.seed.file_id, &group.entries, &group.positions)?;
             self.applier.publish(&group.entries, |_, _| {});
             cursor.position = group.end;
