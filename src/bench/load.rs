@@ -103,7 +103,7 @@ impl Load {
         let mut producers = start_producers(producers, &plan);
 
         tokio::time::sleep(until(clock, from_us)).await;
-        came_in_time(clock, from_us, self.seconds)?;
+        came_in_time(clock.now_us().saturating_sub(from_us), self.seconds)?;
         let watch = Watch::start(self.target.broker_pid)?;
         // A producer that fails ends the run at once.
         let mut produced = Totals::new()?;
@@ -180,14 +180,7 @@ impl Load {
                     -1 => Some(cluster::producer(&client).await?),
                     _ => None,
                 };
-                connected.push(Connected {
-                    client,
-                    connection,
-                    numbered,
-                    partitions: partitions.clone(),
-                    number,
-                    rate,
-                });
+                connected.push(Connected { connection, numbered, partitions: partitions.clone(), number, rate });
             }
         }
         Ok(connected)
@@ -200,7 +193,7 @@ impl Load {
                 let client = Client::new(&self.target.properties())?;
                 let positions = cluster::offsets(&client, *leader, &self.topic, partitions, LATEST).await?;
                 let connection = client.connection(&To::Broker(*leader)).await?;
-                connected.push(Following { client, connection, positions, number });
+                connected.push(Following { connection, positions, number });
             }
         }
         Ok(connected)
@@ -257,9 +250,8 @@ impl Load {
     }
 }
 
-/// A producer's connection to one leader. Its client is kept as long.
+/// A producer's connection to one leader.
 struct Connected {
-    client: Client,
     connection: Arc<Connection>,
     numbered: Option<Numbered>,
     partitions: Vec<i32>,
@@ -269,7 +261,6 @@ struct Connected {
 
 /// A consumer's connection to one leader, and where it begins.
 struct Following {
-    client: Client,
     connection: Arc<Connection>,
     positions: BTreeMap<i32, i64>,
     number: usize,
@@ -277,20 +268,16 @@ struct Following {
 
 fn start_producers(connected: Vec<Connected>, plan: &Arc<Plan>) -> JoinSet<Result<Produced, BenchError>> {
     let mut tasks = JoinSet::new();
-    for Connected { client, connection, numbered, partitions, number, rate } in connected {
+    for Connected { connection, numbered, partitions, number, rate } in connected {
         let plan = plan.clone();
-        tasks.spawn(async move {
-            let produced = Sender::new(plan, &connection, numbered, &partitions, number, rate)?.run().await;
-            drop(client);
-            produced
-        });
+        tasks.spawn(async move { Sender::new(plan, &connection, numbered, &partitions, number, rate)?.run().await });
     }
     tasks
 }
 
 /// One reader of one leader's partitions, until all that was sent is read.
 async fn follow(following: Following, topic: &str, plan: &Plan, ending: &Ending) -> Result<Count, BenchError> {
-    let Following { client: _client, connection, positions, number } = following;
+    let Following { connection, positions, number } = following;
     let mut reader = Reader::new(&connection, topic, positions)?;
     let mut count = Count {
         clock: plan.clock,
@@ -343,8 +330,7 @@ pub(super) fn seconds_us(seconds: f64) -> u64 {
 }
 
 /// Counted from later on, the processor time of a part of the load would be divided by all of its records.
-fn came_in_time(clock: Clock, from_us: u64, seconds: f64) -> Result<(), BenchError> {
-    let late_us = clock.now_us().saturating_sub(from_us);
+pub(super) fn came_in_time(late_us: u64, seconds: f64) -> Result<(), BenchError> {
     if late_us <= seconds_us(seconds * MOST_LATE).max(MOST_LATE_US) {
         return Ok(());
     }

@@ -1,3 +1,4 @@
+use super::load::came_in_time;
 use super::payload::{Numbered, Template, walk};
 use super::report::{Flow, Latencies, Report};
 use crate::protocol::compression::Compression;
@@ -6,6 +7,16 @@ use crate::protocol::records::RecordReader;
 
 fn numbered(sequence: i32) -> Option<Numbered> {
     Some(Numbered { producer_id: 7, producer_epoch: 2, sequence })
+}
+
+/// A tenth of the measured time, and a second of a short one.
+#[test]
+fn a_load_that_comes_late_to_measure_is_refused() {
+    for (late_us, seconds, passes) in
+        [(1_000_000, 5.0, true), (1_000_001, 5.0, false), (2_000_000, 20.0, true), (2_000_001, 20.0, false)]
+    {
+        assert_eq!(came_in_time(late_us, seconds).is_ok(), passes, "{late_us} us late of {seconds} s");
+    }
 }
 
 #[test]
