@@ -36,6 +36,8 @@ pub struct Faults {
     pub fail_sync: Option<u64>,
     /// This write, counted from now, fails half-way for want of space.
     pub fail_write: Option<u64>,
+    /// In this write, counted from now, the caller panics.
+    pub panic_in_write: Option<u64>,
 }
 
 #[derive(Default)]
@@ -335,6 +337,7 @@ impl DiskFile for SimFile {
         let mut state = self.disk.0.lock();
         let last = state.last_call()?;
         let no_space = due(&mut state.faults.fail_write);
+        assert!(!due(&mut state.faults.panic_in_write), "on purpose");
         let inode = state.inode(self.number)?;
         if no_space {
             let half = bytes.len() / 2 / BLOCK_BYTES * BLOCK_BYTES;

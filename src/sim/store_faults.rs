@@ -336,6 +336,18 @@ impl Written {
         Written { life, store: Some(store) }
     }
 
+    /// With a partition whose last append alone is in the second file.
+    fn with_two_files(seed: u64) -> (Self, LocalId) {
+        let mut written = Written::new(seed);
+        let id = written.create();
+        written.append(id, 100);
+        let first = written.newest_file();
+        while written.newest_file() == first {
+            written.append(id, 100_000);
+        }
+        (written, id)
+    }
+
     fn store(&self) -> &DiskStore {
         self.store.as_ref().expect("an open store")
     }
@@ -599,13 +611,7 @@ fn missing_and_stray_files_are_told_or_left_out() {
 /// A file whose first group was torn, so that nothing in it counts, is where the index then says that the log goes on: it stays until the index says otherwise.
 #[test]
 fn the_file_that_the_index_stands_in_stays_though_nothing_lives_in_it() {
-    let mut written = Written::new(8);
-    let id = written.create();
-    written.append(id, 100);
-    let first = written.newest_file();
-    while written.newest_file() == first {
-        written.append(id, 100_000);
-    }
+    let (mut written, id) = Written::with_two_files(8);
     let torn = written.newest_file();
     written.crash();
     let mut content = written.life.disk.content(&torn);
@@ -633,13 +639,7 @@ fn the_file_that_the_index_stands_in_stays_though_nothing_lives_in_it() {
 /// A file that cannot be synced at a start may be the one that the log goes on in.
 #[test]
 fn a_failed_sync_at_a_start_cuts_nothing() {
-    let mut written = Written::new(9);
-    let id = written.create();
-    written.append(id, 100);
-    let first = written.newest_file();
-    while written.newest_file() == first {
-        written.append(id, 100_000);
-    }
+    let (mut written, _) = Written::with_two_files(9);
     for fail_sync in 0..6 {
         written.crash();
         written.life.disk.set_faults(Faults { fail_sync: Some(fail_sync), ..Faults::default() });
@@ -652,6 +652,32 @@ fn a_failed_sync_at_a_start_cuts_nothing() {
         written.reopen();
         assert_eq!(observe(written.store(), &written.life.runtime).expect("all there"), written.life.model);
     }
+}
+
+#[test]
+fn without_its_writer_a_store_says_so_and_keeps_nobody_waiting() {
+    let mut written = Written::new(10);
+    let id = written.create();
+    written.append(id, 100);
+    written.life.disk.set_faults(Faults { panic_in_write: Some(0), ..Faults::default() });
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let write = Write::State { local_id: id, state: written.life.rows(1) };
+    let done: Done = Box::new(move |result| sender.send(result).expect("the test waits"));
+    written.store().submit(write.clone(), Durability::Synced, done).expect("submit");
+    let error = receiver.recv().expect("done is called").expect_err("it is not written");
+    assert!(matches!(&error, StoreError::ReadOnly { reason } if reason.contains("panicked")), "{error}");
+    let refused = loop {
+        // The writer ends a moment after those who waited are told.
+        match written.store().submit(write.clone(), Durability::Written, Box::new(|_| {})) {
+            Ok(()) => std::thread::sleep(Duration::from_millis(1)),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&refused, StoreError::ReadOnly { reason } if reason.contains("panicked")), "{refused}");
+    assert_eq!(written.life.runtime.block_on(written.store().close()), Err(StoreError::Closed));
+    written.crash();
+    written.reopen();
+    assert_eq!(observe(written.store(), &written.life.runtime).expect("all there"), written.life.model);
 }
 
 #[test]

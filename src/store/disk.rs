@@ -33,7 +33,7 @@ use super::read::Reader;
 use super::recovery::Recovery;
 use super::table::Table;
 use super::telemetry::StoreMetrics;
-use super::writer::{Writer, tell};
+use super::writer::{WRITER_IS_GONE, Waiter, Writer};
 use super::{
     BoxFuture, Done, Durability, Health, LocalId, PartitionRow, ReadRequest, RecordStore, Retention, Run, RunInfo,
     Select, Space, StateKind, StoreError, Write,
@@ -123,7 +123,7 @@ pub enum OpenError {
 pub(super) struct Item {
     pub writes: SmallVec<[Write; 1]>,
     pub durability: Durability,
-    pub done: Done,
+    pub done: Waiter,
 }
 
 struct Queue {
@@ -265,7 +265,7 @@ impl DiskStore {
         }
         let parts = &mut *queue;
         parts.ends.accept(&writes, &parts.health)?;
-        parts.items.push(Item { writes, durability, done });
+        parts.items.push(Item { writes, durability, done: Waiter::new(done) });
         let wake = parts.items.len() == 1;
         drop(queue);
         if wake {
@@ -331,16 +331,14 @@ impl Shared {
 
     /// After a defect of the writer's: nothing is written any more, and nobody waits for it.
     fn lose_writer(&self) {
-        let what = "the thread that writes has panicked; restart the broker".to_owned();
-        self.set_read_only(&StoreError::Io { file: "store-writer".into(), what });
-        let reason = self.read_only().unwrap_or_default();
+        self.set_read_only(&StoreError::Io { file: "store-writer".into(), what: WRITER_IS_GONE.into() });
         let mut queue = self.queue.lock();
         queue.writer_is_gone = true;
         // Whoever waits for the store to be closed is told by this end going away.
         queue.closer = None;
         let items = std::mem::take(&mut queue.items);
         drop(queue);
-        items.into_iter().for_each(|item| tell(item.done, Err(StoreError::ReadOnly { reason: reason.clone() })));
+        drop(items);
     }
 
     /// Refuses appends while there is less free than the floor. Returns whether that is so.
@@ -661,18 +659,6 @@ mod tests {
         store.submit(Write::Append(append_of(id, 0, 1, 10)), Durability::Written, panics).expect("submitted");
         write_all(&*store, vec![Write::Append(append_of(id, 1, 1, 10))]).expect("written");
         assert_eq!(store.health(), Health::Writable);
-    }
-
-    #[test]
-    fn without_its_writer_a_store_says_so_and_keeps_nobody_waiting() {
-        use super::super::conformance::{append_of, create, write_all};
-        let subject = OnDisk::new();
-        let store = subject.store.clone().expect("a store");
-        let id = create(&*store, 0);
-        store.shared.lose_writer();
-        let error = write_all(&*store, vec![Write::Append(append_of(id, 0, 1, 10))]).expect_err("refused");
-        assert!(matches!(&error, StoreError::ReadOnly { reason } if reason.contains("panicked")), "{error}");
-        assert_eq!(block_on(store.close()), Err(StoreError::Closed));
     }
 
     /// Wants every run, those with an odd base offset without a look at them.

@@ -27,6 +27,8 @@ const SMALLEST_FILE_BYTES: u64 = 16 * 1024 * 1024;
 const FILES_OF_A_STORE: u64 = 64;
 /// Full files that wait for the next sync.
 const MOST_UNSYNCED: usize = 8;
+/// Why nothing is written after a defect of the writer's.
+pub(super) const WRITER_IS_GONE: &str = "the thread that writes has panicked; restart the broker";
 
 /// While something is due that must wait for a flush on its way.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
@@ -76,7 +78,7 @@ pub(super) struct Writer {
 /// Completions of the group that is being filled.
 #[derive(Default)]
 struct Pending {
-    done: Vec<Done>,
+    done: Vec<Waiter>,
     sync: bool,
 }
 
@@ -186,7 +188,7 @@ impl Writer {
         }
         let group = std::mem::take(&mut self.group);
         self.shared.options.metrics.group_writes.record(group.done.len() as f64);
-        group.done.into_iter().for_each(|done| tell(done, Ok(())));
+        group.done.into_iter().for_each(|waiter| waiter.tell(Ok(())));
         Ok(())
     }
 
@@ -372,8 +374,8 @@ impl Writer {
         self.builder.take();
         self.shared.set_read_only(error);
         let reason = self.shared.read_only().unwrap_or_else(|| error.to_string());
-        for done in std::mem::take(&mut self.group).done {
-            tell(done, Err(StoreError::ReadOnly { reason: reason.clone() }));
+        for waiter in std::mem::take(&mut self.group).done {
+            waiter.tell(Err(StoreError::ReadOnly { reason: reason.clone() }));
         }
     }
 
@@ -396,10 +398,31 @@ impl Writer {
     }
 }
 
-/// Completes a write. What its owner does then is not the store's: a defect there must not end writing for all others.
-pub(super) fn tell(done: Done, result: Result<(), StoreError>) {
-    if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
-        tracing::error!("what was to be done after a write has panicked");
+/// Whoever waits for a write, and is told exactly once: by nobody else, then that the writer is gone.
+pub(super) struct Waiter(Option<Done>);
+
+impl Waiter {
+    pub(super) fn new(done: Done) -> Self {
+        Waiter(Some(done))
+    }
+
+    fn tell(mut self, result: Result<(), StoreError>) {
+        self.finish(result);
+    }
+
+    /// What the owner of the write does then is not the store's: a defect there must not end writing for all others.
+    fn finish(&mut self, result: Result<(), StoreError>) {
+        if let Some(done) = self.0.take()
+            && catch_unwind(AssertUnwindSafe(|| done(result))).is_err()
+        {
+            tracing::error!("what was to be done after a write has panicked");
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.finish(Err(StoreError::ReadOnly { reason: WRITER_IS_GONE.into() }));
     }
 }
 
