@@ -11,6 +11,7 @@ mod lag;
 mod logging;
 mod pages;
 mod progress;
+mod signals;
 mod started;
 mod systemd;
 mod upkeep;
@@ -68,6 +69,7 @@ use gauges::Workers;
 use logging::LogLevelsError;
 use pages::NodePages;
 use progress::{Progress, Step};
+use signals::Signals;
 
 /// How long requests in flight may take when the node stops.
 const DRAIN_BOUND: Duration = Duration::from_millis(300);
@@ -143,40 +145,31 @@ pub fn run(config: Arc<BrokerConfig>) -> Result<(), NodeError> {
     runtime.block_on(async {
         let mut signals =
             Signals::listen().map_err(|source| NodeError::Io { what: "listening for signals", source })?;
-        let node = Node::start_logging(Arc::clone(&config), loggers).await?;
+        let node = tokio::select! {
+            node = Node::start_logging(Arc::clone(&config), loggers) => node?,
+            // Nobody was served yet, so a start that is cut off loses nothing.
+            signal = signals.next() => {
+                info!(signal = signal.name, "told to stop while starting: leaving at once");
+                signal.leave()
+            }
+        };
         started::tell(&node.broker.config());
         info!(took_ms = began.elapsed().as_millis(), addresses = ?node.addresses(), "ready");
         systemd::tell_ready();
         let signal = signals.next().await;
-        info!(signal, "stopping");
+        info!(signal = signal.name, "stopping");
         systemd::tell_stopping();
         let stopping = Instant::now();
         // A second signal does not wait.
         tokio::select! {
             () = node.stop() => info!(took_ms = stopping.elapsed().as_millis(), "stopped"),
-            signal = signals.next() => warn!(signal, "told again to stop: leaving at once"),
+            signal = signals.next() => {
+                warn!(signal = signal.name, "told again to stop: leaving at once; the next start recovers");
+                signal.leave()
+            }
         }
         Ok(())
     })
-}
-
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }
 
 /// Tasks that end with the node, however it ends.
@@ -280,26 +273,23 @@ impl Node {
             server.listeners().iter().map(|listener| (Arc::clone(&listener.name), listener.address)).collect();
         let clock: SharedClock = Arc::new(SystemClock);
 
-        // Both read their own RocksDB, which is most of a start: one on a thread of its own, the other meanwhile here.
-        let (opening, store_metrics) = (Arc::clone(&config), StoreMetrics::new(&metrics));
-        let opened = tokio::task::spawn_blocking(move || open_stores(&opening, &store_metrics));
-        let quorum = open_cluster(&config, &cluster_id, Arc::clone(&clock), ClusterMetrics::new(&metrics));
-        let (opened, cluster) = tokio::join!(opened, quorum);
-        // The store's reason first: it is the one that knows who else has the folder.
-        let stores = opened.map_err(|error| NodeError::Io {
-            what: "opening the log directories",
-            source: io::Error::other(error),
-        })??;
-        let cluster = cluster?;
+        let (stores, cluster) = open_both(&config, &cluster_id, &clock, &metrics).await?;
         progress.takes(Step::FollowingMetadata);
         let current = Arc::new(ArcSwap::new(Arc::clone(&config)));
-        let replicas = Arc::new(ReplicaManager::open(ReplicaOptions {
+        let options = ReplicaOptions {
             broker_id: config.node_id,
-            stores,
+            stores: stores.clone(),
             resolve_config: resolver(Arc::clone(&current)),
             sync_sole_replica: config.sync_single_replica,
             metrics: Arc::clone(&metrics),
-        })?);
+        };
+        let replicas = match ReplicaManager::open(options) {
+            Ok(replicas) => Arc::new(replicas),
+            Err(error) => {
+                close(&stores, Some(&cluster)).await;
+                return Err(error.into());
+            }
+        };
         let log = ReplicaLog {
             config: Arc::clone(&current),
             cluster: Arc::clone(&cluster),
@@ -327,8 +317,7 @@ impl Node {
         let begun =
             Self::begin(Arc::clone(&broker), server, progress, (image, subscription), &cluster_id, &declared).await;
         if begun.is_err() {
-            // Who is told the reason may start another one on the folder at once.
-            close(&broker).await;
+            close(broker.replicas.stores(), Some(&broker.cluster)).await;
         }
         begun
     }
@@ -385,21 +374,24 @@ impl Node {
         server.stop(DRAIN_BOUND).await;
         broker.groups.shutdown();
         drop(tasks);
-        close(&broker).await;
+        close(broker.replicas.stores(), Some(&broker.cluster)).await;
         if let Some(http) = http {
             http.stop().await;
         }
     }
 }
 
-/// Makes everything durable, and lets go of the folders.
-async fn close(broker: &Broker) {
-    for store in broker.replicas.stores() {
+/// Makes everything durable, and lets go of the folders. A start that fails does so with what it has opened: whoever is told the reason may start another one on
+/// the folder at once, or end the process, which RocksDB's threads must not live to see.
+async fn close(stores: &[Arc<dyn RecordStore>], cluster: Option<&Cluster>) {
+    for store in stores {
         if let Err(error) = store.close().await {
             error!(log_dir = %store.path().display(), %error, "the store did not close cleanly; the next start recovers it");
         }
     }
-    broker.cluster.close().await;
+    if let Some(cluster) = cluster {
+        cluster.close().await;
+    }
 }
 
 /// Serves the pages from now on, so that those who ask are told what a long start waits for.
@@ -446,6 +438,35 @@ fn endpoints(listeners: &Listeners) -> Vec<Endpoint> {
     };
     let controller = listeners.controller.iter().map(endpoint(Counted::Controllers));
     listeners.broker.iter().map(endpoint(Counted::Brokers)).chain(controller).collect()
+}
+
+/// Opens the log directories and the metadata quorum: both, or none. Each reads its own RocksDB, which is most of a start: one on a thread of its own, the other
+/// meanwhile here.
+async fn open_both(
+    config: &Arc<BrokerConfig>,
+    cluster_id: &str,
+    clock: &SharedClock,
+    metrics: &Registry,
+) -> Result<(Vec<Arc<dyn RecordStore>>, Arc<Cluster>), NodeError> {
+    let (opening, store_metrics) = (Arc::clone(config), StoreMetrics::new(metrics));
+    let stores = tokio::task::spawn_blocking(move || open_stores(&opening, &store_metrics));
+    let cluster = open_cluster(config, cluster_id, Arc::clone(clock), ClusterMetrics::new(metrics));
+    let (stores, cluster) = tokio::join!(stores, cluster);
+    let stores = stores.unwrap_or_else(|error| {
+        Err(NodeError::Io { what: "opening the log directories", source: io::Error::other(error) })
+    });
+    match (stores, cluster) {
+        (Ok(stores), Ok(cluster)) => Ok((stores, cluster)),
+        // The stores' reason first: they are the ones that know who else has the folder.
+        (Err(error), cluster) => {
+            close(&[], cluster.ok().as_deref()).await;
+            Err(error)
+        }
+        (Ok(stores), Err(error)) => {
+            close(&stores, None).await;
+            Err(error)
+        }
+    }
 }
 
 /// Opens every log directory. Blocking: a start after a kill reads what the index has not seen.

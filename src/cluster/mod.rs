@@ -150,15 +150,6 @@ impl Cluster {
         let network = Network { transport, clock: clock.clone(), last_contacts: last_contacts.clone() };
         let config = config(&cluster_id, timing).map_err(|error| start(&error))?;
         let raft = Raft::new(MemberId(node_id), config, network, log, machine).await.map_err(|error| start(&error))?;
-        if !raft.is_initialized().await.map_err(|error| start(&error))? {
-            let voters: BTreeMap<MemberId, BasicNode> =
-                voters.into_iter().map(|(id, address)| (MemberId(id), BasicNode::new(address))).collect();
-            match raft.initialize(voters).await {
-                // Another member was first and its log has come here already.
-                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-                Err(error) => return Err(start(&error)),
-            }
-        }
         let (proposals, queue) = mpsc::unbounded_channel();
         let commit_latency_ms = Arc::new(Sampled::default());
         let proposer = Proposer {
@@ -182,11 +173,33 @@ impl Cluster {
             metrics,
             producer_ids: producer_ids::ProducerIds::default(),
         });
-        if let (true, leads) = cluster.only_voter().await? {
-            cluster.lead_alone(leads).await?;
-            cluster.check_cluster_id(&cluster_id)?;
+        match cluster.begin(voters, &cluster_id).await {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                // Raft's tasks hold the store: whoever is told the reason may open it again, or end the process.
+                cluster.close().await;
+                Err(error)
+            }
         }
-        Ok(cluster)
+    }
+
+    /// Makes a new cluster of `voters` where there is none, and leads it where nobody else can.
+    async fn begin(&self, voters: BTreeMap<BrokerId, String>, cluster_id: &Arc<str>) -> Result<(), ClusterError> {
+        let start = |error: &dyn std::fmt::Display| ClusterError::Start(error.to_string());
+        if !self.raft.is_initialized().await.map_err(|error| start(&error))? {
+            let voters: BTreeMap<MemberId, BasicNode> =
+                voters.into_iter().map(|(id, address)| (MemberId(id), BasicNode::new(address))).collect();
+            match self.raft.initialize(voters).await {
+                // Another member was first and its log has come here already.
+                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+                Err(error) => return Err(start(&error)),
+            }
+        }
+        if let (true, leads) = self.only_voter().await? {
+            self.lead_alone(leads).await?;
+            self.check_cluster_id(cluster_id)?;
+        }
+        Ok(())
     }
 
     /// Whether this node has the only vote, and whether it leads by it already. Asks Raft itself: its metrics lag behind.

@@ -68,7 +68,8 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn serve(folder: &Path, overrides: &[(&str, &str)]) -> Command {
+/// The program told to serve from the folder, on a port that it chooses.
+pub fn serve(folder: &Path, overrides: &[(&str, &str)]) -> Command {
     let mut command = command(&["serve"]);
     let folder = folder.to_str().unwrap();
     let presets = [

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use kafka_protocol::messages::{DescribeConfigsRequest, MetadataRequest};
 
-use crate::broker::{Process, command};
+use crate::broker::{Process, command, free_port, serve};
 use crate::client::{Client, PLAIN, batch, batch_at, text, topic_name};
+use crate::eventually;
 
 /// Of the topic, the one configuration value.
 fn described(client: &mut Client, topic: &str, config: &str) -> String {
@@ -120,6 +121,28 @@ fn sigterm_ends_in_order_within_a_second_although_clients_are_connected_and_wait
     assert!(took < Duration::from_secs(1), "stopping took {took:?}");
     for mut client in idle {
         assert!(client.is_closed_within(crate::PATIENCE));
+    }
+}
+
+#[test]
+fn a_start_that_waits_for_the_disk_ends_at_a_signal() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Process::start(folder.path(), &[]).terminate().0.code(), Some(0));
+    // Opening it waits for somebody who writes.
+    let path = folder.path().join("store.properties");
+    std::fs::remove_file(&path).unwrap();
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut child = serve(folder.path(), &[("metrics.address", &address)]).spawn().unwrap();
+        // It is up before the stores are opened, so the signals are listened for.
+        eventually("its pages are there", || std::net::TcpStream::connect(&address).ok());
+        let began = std::time::Instant::now();
+        assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = eventually("it ends", || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(code), "{signal}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{signal}: {:?}", began.elapsed());
     }
 }
 
