@@ -666,13 +666,12 @@ fn without_its_writer_a_store_says_so_and_keeps_nobody_waiting() {
     written.store().submit(write.clone(), Durability::Synced, done).expect("submit");
     let error = receiver.recv().expect("done is called").expect_err("it is not written");
     assert!(matches!(&error, StoreError::ReadOnly { reason } if reason.contains("panicked")), "{error}");
-    let refused = loop {
-        // The writer ends a moment after those who waited are told.
-        match written.store().submit(write.clone(), Durability::Written, Box::new(|_| {})) {
-            Ok(()) => std::thread::sleep(Duration::from_millis(1)),
-            Err(error) => break error,
-        }
-    };
+    // The writer ends a moment after those who waited are told.
+    let refused = (0..60_000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        written.store().submit(write.clone(), Durability::Written, Box::new(|_| {})).err()
+    });
+    let refused = refused.expect("a store without its writer takes nothing");
     assert!(matches!(&refused, StoreError::ReadOnly { reason } if reason.contains("panicked")), "{refused}");
     assert_eq!(written.life.runtime.block_on(written.store().close()), Err(StoreError::Closed));
     written.crash();
