@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ottla_compat_rdkafka::{CALL, config, eventually, fill, read, topic, unique};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
@@ -78,6 +78,7 @@ impl Member {
             ("session.timeout.ms", "10000"),
         ];
         all.extend_from_slice(settings);
+        let is_static = settings.iter().any(|(key, _)| *key == "group.instance.id");
         let context = Context::default();
         let diary = context.0.clone();
         let consumer: BaseConsumer<Context> = config(&all).create_with_context(context).unwrap();
@@ -85,19 +86,28 @@ impl Member {
         let (stop, handled) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (stop_here, handled_here) = (stop.clone(), handled.clone());
         let thread = std::thread::spawn(move || {
-            while !stop_here.load(Ordering::Relaxed) {
-                match consumer.poll(Duration::from_millis(100)) {
-                    Some(polled) => {
-                        let message = polled.expect("a member failed");
-                        let value = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
-                        handled_here.lock().unwrap().push(value);
-                        consumer.context().0.uncommitted.fetch_add(1, Ordering::Relaxed);
-                        consumer.store_offset_from_message(&message).expect("a member's own partition");
-                    }
-                    None => commit(&consumer),
+            let turn = || match consumer.poll(Duration::from_millis(100)) {
+                Some(polled) => {
+                    let message = polled.expect("a member failed");
+                    let value = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
+                    handled_here.lock().unwrap().push(value);
+                    consumer.context().0.uncommitted.fetch_add(1, Ordering::Relaxed);
+                    consumer.store_offset_from_message(&message).expect("a member's own partition");
                 }
+                None => commit(&consumer),
+            };
+            while !stop_here.load(Ordering::Relaxed) {
+                turn();
             }
             commit(&consumer);
+            if !is_static {
+                // Gives its share up before it is closed, if it can: this client may wait for itself for ever when a rebalance meets its closing.
+                consumer.unsubscribe();
+                let until = Instant::now() + Duration::from_secs(3);
+                while Instant::now() < until && !consumer.context().0.share.lock().unwrap().is_empty() {
+                    turn();
+                }
+            }
         });
         Member { diary, handled, stop, thread: Some(thread) }
     }
@@ -135,11 +145,24 @@ fn await_shares(members: &[&Member], sizes: &[usize]) {
     assert!(settled, "wanted shares of {sizes:?}, have {:?}", shares());
 }
 
+/// Messages whose commit was refused.
+fn refused(members: &[&Member]) -> usize {
+    members.iter().map(|member| member.diary.refused.load(Ordering::Relaxed)).sum()
+}
+
 async fn grow_and_shrink(strategy: &str) {
     let (topic, group) = (topic(&format!("grow-{strategy}"), 6, &[]).await, unique("grow"));
     let settings = [("partition.assignment.strategy", strategy)];
+    let handled =
+        |members: &[&Member]| members.iter().map(|member| member.handled.lock().unwrap().len()).sum::<usize>();
+    // Something is committed of each partition before it changes hands: while this client still looks for the beginning of one that it is given again, it may
+    // forget that it was told another place.
+    for partition in 0..6 {
+        fill(&topic, partition, 0..10).await;
+    }
     let mut first = Member::join(&group, &topic, &settings);
     await_shares(&[&first], &[6]);
+    assert!(eventually(CALL, || handled(&[&first]) >= 60 && first.diary.uncommitted.load(Ordering::Relaxed) == 0));
     let second = Member::join(&group, &topic, &settings);
     await_shares(&[&first, &second], &[3, 3]);
     let taken = first.diary.taken.lock().unwrap().len();
@@ -147,18 +170,18 @@ async fn grow_and_shrink(strategy: &str) {
     let third = Member::join(&group, &topic, &settings);
     await_shares(&[&first, &second, &third], &[2, 2, 2]);
     for partition in 0..6 {
-        fill(&topic, partition, 0..20).await;
+        fill(&topic, partition, 10..20).await;
     }
-    let handled =
-        |members: &[&Member]| members.iter().map(|member| member.handled.lock().unwrap().len()).sum::<usize>();
     assert!(eventually(CALL, || handled(&[&first, &second, &third]) >= 120));
     first.leave();
     await_shares(&[&second, &third], &[3, 3]);
     for partition in 0..6 {
         fill(&topic, partition, 20..30).await;
     }
-    assert!(eventually(CALL, || handled(&[&first, &second, &third]) >= 180));
-    assert_eq!(handled(&[&first, &second, &third]), 180, "a committed message came again");
+    let members = [&first, &second, &third];
+    assert!(eventually(CALL, || handled(&members) >= 180));
+    let (again, refused) = (handled(&members) - 180, refused(&members));
+    assert!(again <= refused, "{again} messages came again, for commits of {refused} that were refused");
 }
 
 #[tokio::test]
@@ -203,7 +226,7 @@ async fn nothing_is_lost_while_members_come_and_go() {
     });
     assert!(settled, "{} of 1200 messages were handled", times.len());
     let again = times.values().sum::<usize>() - times.len();
-    let refused = members.iter().map(|member| member.diary.refused.load(Ordering::Relaxed)).sum::<usize>();
+    let refused = refused(&members.iter().collect::<Vec<_>>());
     assert!(again <= refused, "{again} messages came again, for commits of {refused} that were refused");
 }
 
