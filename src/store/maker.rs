@@ -17,6 +17,9 @@ use super::{Space, StoreError};
 /// How often free space is looked at again while there is too little.
 const LOW_SPACE_RECHECK: Duration = Duration::from_millis(250);
 
+/// How often who waits for a file looks whether the thread is still there.
+const THREAD_CHECK: Duration = Duration::from_secs(1);
+
 /// A record file with its header on stable storage, its name too, and its space allocated.
 pub(super) struct NewFile {
     pub file: Arc<dyn DiskFile>,
@@ -102,7 +105,11 @@ impl Maker {
                 Next::Ready(file) => return file,
                 other => *next = other,
             }
-            self.shared.ready.wait(&mut next);
+            // A thread that has panicked makes nothing any more, and tells nobody.
+            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                return Err(io::Error::other("the thread that makes record files is gone"));
+            }
+            self.shared.ready.wait_for(&mut next, THREAD_CHECK);
         }
     }
 
@@ -208,4 +215,21 @@ pub(super) fn aligned(bytes: &[u8]) -> bytes::Bytes {
     out.extend_from_slice(bytes);
     out.resize(skipped + length, PADDING);
     bytes::Bytes::from(out).slice(skipped..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::disk::{Faults, SimDisk};
+
+    #[test]
+    fn who_waits_for_a_file_is_told_that_its_maker_is_gone() {
+        let disk = SimDisk::default();
+        let mut maker = Maker::start(Arc::new(disk.clone()), Uuid::nil(), 1, Box::new(|_| false)).unwrap();
+        assert_eq!(maker.take(0).unwrap().seed.file_id, 1);
+        disk.set_faults(Faults { panic_in_write: Some(0), ..Faults::default() });
+        assert!(maker.take(0).err().unwrap().to_string().contains("gone"));
+        assert!(maker.take(0).is_err());
+        maker.stop();
+    }
 }
